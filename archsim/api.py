@@ -1,0 +1,140 @@
+"""The straight line from a description to an answer, and the places to stop along it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from archsim.core.errors import InputError
+from archsim.core.yamlio import sha256_of
+from archsim.ir.graph import OpGraph
+from archsim.lowering.lower import lower
+from archsim.lowering.spec import load_workload
+from archsim.report.account import account
+from archsim.report.energy import spend
+from archsim.report.model import Report
+from archsim.report.result import op_rows
+from archsim.report.write import compose
+from archsim.system.build import Machine, build
+from archsim.system.place import Plan
+from archsim.system.plan import place
+from archsim.system.simulate import bound, timed
+from archsim.system.spec import load_hardware as _load_hardware
+
+FIDELITIES = ("bound", "analytic", "tile", "cycle")
+
+
+def run(
+    hardware: str | Path | dict[str, Any],
+    workload: str | Path | dict[str, Any],
+    *,
+    set_: Sequence[str] = (),
+    set_files: Sequence[str] = (),
+    fidelity: str = "cycle",
+    engine: str = "compiled",
+    exact: bool = False,
+    seed: int = 0,
+    phase: str | None = None,
+    batch: int | None = None,
+    context: int | None = None,
+    tokens: int | None = None,
+) -> Report:
+    """Simulate a workload on a machine.
+
+    Args:
+        hardware: a shipped name, a path, or the description as data.
+        workload: a shipped name, a model name with `phase`, a path, or data.
+        set_: overrides of the hardware, or of the workload where they begin with `workload.`.
+        set_files: files of overrides of the hardware.
+        fidelity: bound | analytic | tile | cycle.
+        engine: compiled | simpy; both give the same answer.
+        exact: simulate every repeat instead of counting recurring ones.
+        seed: of every random draw (none yet in dense models).
+        phase: prefill | decode | encode, for a bare model name.
+        batch: sequences, for a bare model name.
+        context: tokens attended by each sequence of a decode step, the newest included.
+        tokens: tokens of each sequence of a prefill or encode step.
+
+    Raises:
+        ArchsimError: with the exit code that the command line returns.
+    """
+    began = time.perf_counter()
+    if fidelity not in FIDELITIES:
+        raise InputError(f"fidelity {fidelity!r} is not one of {', '.join(FIDELITIES)}")
+    spec, machine = _machine(hardware, set_, set_files)
+    work, graph = _graph(workload, set_, phase, batch, context, tokens)
+    plan = place(graph, machine, _accumulator_bits(work))
+    least = bound(graph, machine)
+    inputs = {"hardware": spec.to_data(), "workload": work.to_data()}
+    options = {"fidelity": fidelity, "seed": seed}
+    start = time.perf_counter()
+    if fidelity == "bound":
+        return compose(plan, inputs, options, least, None, None, None, [], began=began)
+    result = timed(plan, fidelity=fidelity, engine=engine, exact=exact)
+    simulated_s = time.perf_counter() - start
+    totals = account(plan, result)
+    spent = spend(machine, totals, result.time_ps / 1e12)
+    rows = op_rows(plan, result, totals, spent)
+    how = {"engine": engine, "exact": exact, "simulate_s": simulated_s}
+    return compose(plan, inputs, options, least, result, totals, spent, rows, began=began, how=how)
+
+
+def place_only(
+    hardware: Any,
+    workload: Any,
+    *,
+    set_: Sequence[str] = (),
+    set_files: Sequence[str] = (),
+    phase: str | None = None,
+    batch: int | None = None,
+    context: int | None = None,
+    tokens: int | None = None,
+) -> Plan:
+    """Everything up to time: engines, fusion, residency, mappings (`archsim map`)."""
+    _, machine = _machine(hardware, set_, set_files)
+    work, graph = _graph(workload, set_, phase, batch, context, tokens)
+    return place(graph, machine, _accumulator_bits(work))
+
+
+def load_hardware(source: Any, *, set_: Sequence[str] = (), set_files: Sequence[str] = ()) -> Any:
+    """The frozen, checked description of a machine."""
+    return _machine(source, set_, set_files)[0]
+
+
+def _machine(hardware: Any, set_: Sequence[str], set_files: Sequence[str]) -> tuple[Any, Machine]:
+    own = [s for s in set_ if not s.startswith("workload.")]
+    spec, document = _load_hardware(hardware, set_=own, set_files=set_files)
+    try:
+        return spec, build(spec)
+    except InputError as error:
+        raise document.locate(error) from None
+
+
+def _graph(
+    workload: Any,
+    set_: Sequence[str],
+    phase: str | None,
+    batch: int | None,
+    context: int | None,
+    tokens: int | None,
+) -> tuple[Any, OpGraph]:
+    own = [s.removeprefix("workload.") for s in set_ if s.startswith("workload.")]
+    work, _ = load_workload(
+        workload, set_=own, phase=phase, batch=batch, context=context, tokens=tokens
+    )
+    return work, lower(work)
+
+
+def _accumulator_bits(work: Any) -> int:
+    from archsim.ir.tensor import DTYPES
+
+    return DTYPES[work.dtypes.accumulators].bits
+
+
+def content_key(inputs: dict[str, Any], options: dict[str, Any]) -> str:
+    """Hash of everything that decides an answer."""
+    from archsim import __version__
+
+    return sha256_of({**inputs, **options, "version": __version__})

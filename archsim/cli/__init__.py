@@ -1,0 +1,14 @@
+"""The command line: one file a verb, each of which parses, calls the library and prints.
+
+`main` is the program. How verbs are found and how errors become exit codes is in `_app`; the flags
+they share are in `_options`, how results reach the terminal is in `_output`.
+"""
+
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the program on some arguments (default: those of the process), then exit."""
+    from archsim.cli._app import run
+
+    run(argv)

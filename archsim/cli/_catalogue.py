@@ -1,0 +1,77 @@
+"""Names and one-liners of everything that can be named: files by folder, plug-ins by registry."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+Entry = tuple[str, str]
+
+
+def entries(kind: str) -> list[Entry]:
+    """(name, one line about it) of everything of a kind, sorted by name."""
+    from archsim.core.data import data_dir
+
+    if kind == "hardware":
+        return _files(data_dir("configs"))
+    if kind == "workloads":
+        return _files(data_dir("workloads"))
+    if kind == "models":
+        return _files(data_dir("workloads") / "models")
+    if kind == "energy":
+        from archsim.energy.table import table_names
+
+        return [(name, _about_table(name)) for name in table_names()]
+    if kind == "suites":
+        from archsim.validation import list_suites
+
+        return [(info.name, info.proves) for info in list_suites()]
+    return [(name, _first_sentence(cls.__doc__ or "")) for name, cls in _registry(kind)]
+
+
+def _about_table(name: str) -> str:
+    from archsim.energy.table import load_table
+
+    table = load_table(name)
+    rows = list(table.rows.values())
+    assumed = sum(row.accuracy == "assumed" for row in rows)
+    return f"{table.node_nm} nm: {len(rows)} energy rows, {assumed} of them assumed"
+
+
+def _registry(kind: str) -> Iterable[tuple[str, type[Any]]]:
+    """The plug-ins of the room that a kind of thing lives in."""
+    from importlib import import_module
+
+    rooms = {
+        "components": ("archsim.components.base", "engines"),
+        "memories": ("archsim.memory.base", "memories"),
+        "links": ("archsim.interconnect.base", "links"),
+        "dataflows": ("archsim.dataflows.base", "dataflows"),
+    }
+    module, name = rooms[kind]
+    found: Iterable[tuple[str, type[Any]]] = getattr(import_module(module), name).items()
+    return found
+
+
+def _files(folder: Path) -> list[Entry]:
+    """YAML files of a folder by stem, with what each says about itself."""
+    from archsim.core.yamlio import load_yaml
+
+    found = []
+    for path in sorted(folder.glob("*.yaml")):
+        data = load_yaml(path).data
+        found.append((path.stem, _first_sentence(_about_file(data))))
+    return found
+
+
+def _about_file(data: dict[str, Any]) -> str:
+    """The description of a file, else its source, else the model and phase that it names."""
+    said = data.get("description") or data.get("source")
+    if said:
+        return str(said)
+    model = " ".join(str(value) for value in data.get("model", {}).values())
+    phase = ", ".join(f"{key} {value}" for key, value in data.get("phase", {}).items())
+    return f"{model}, {phase.removeprefix('kind ')}".removesuffix(", ")
+
+
+def _first_sentence(text: str) -> str:
+    return " ".join(text.partition("\n\n")[0].split()).removesuffix(".")

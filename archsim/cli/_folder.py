@@ -1,0 +1,28 @@
+"""Where a run is written: a folder named by day and content, never over another run unasked."""
+
+import time
+from pathlib import Path
+
+import typer
+
+
+def refuse_to_replace(output: str | None, *, force: bool) -> None:
+    """Stop before any work when the chosen folder already holds something.
+
+    Raises:
+        BadParameter: when it exists and is not empty, unless `force` is given.
+    """
+    if output is None or force:
+        return
+    folder = Path(output)
+    if folder.is_file():
+        raise typer.BadParameter(f"{output} is a file", param_hint="--output")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise typer.BadParameter(
+            f"{output} is not empty; --force replaces its files", param_hint="--output"
+        )
+
+
+def run_folder(output: str | None, key: str) -> Path:
+    """The folder of a run: the chosen one, or `runs/<date>-<first 8 of the key>`."""
+    return Path(output) if output else Path("runs") / f"{time.strftime('%Y%m%d')}-{key[:8]}"

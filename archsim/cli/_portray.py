@@ -1,0 +1,155 @@
+"""A machine as plain data and as text: what it holds, computes and moves, and who says so."""
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def machine(source: str, set_: list[str], set_files: list[str]) -> tuple[dict[str, Any], Any]:
+    """What `show` says about a machine, and its resolved description."""
+    from archsim import api
+    from archsim.system.build import build
+
+    spec = api.load_hardware(source, set_=set_, set_files=set_files)
+    built = build(spec)
+    data = spec.to_data()
+    peaks = _peaks(built)
+    bandwidth = built.dram.peak_bytes_per_s
+    provenance = dict(_provenance(data))
+    areas = built.area_mm2()
+    found = {
+        "kind": "hardware",
+        "name": spec.name,
+        "description": spec.description,
+        "peak_flop_per_s": peaks,
+        "bandwidth_bytes_per_s": {
+            name: memory.peak_bytes_per_s
+            for name, memory in built.memories.items()
+            if memory.peak_bytes_per_s != float("inf")
+        },
+        "ridge_flop_per_byte": {dtype: peak / bandwidth for dtype, peak in peaks.items()},
+        "capacity_bytes": {name: m.capacity_bytes for name, m in built.memories.items()},
+        "area_mm2": {"total": sum(areas.values()), "by_component": areas},
+        "leakage_w": built.leakage_w(),
+        "provenance": provenance,
+        "assumed": sum(text.startswith("assumed") for text in provenance.values()),
+        "resolved": data,
+    }
+    return found, data
+
+
+def _peaks(built: Any) -> dict[str, float]:
+    """Peak FLOP/s by dtype of everything that multiplies and accumulates, together."""
+    peaks: dict[str, float] = {}
+    for engine in built.engines.values():
+        for dtype in getattr(engine.spec, "rates", ()):
+            peaks[dtype] = peaks.get(dtype, 0.0) + 2 * engine.macs_per_s(dtype)
+    return dict(sorted(peaks.items()))
+
+
+def _provenance(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Sources by dotted path: the machine's own, then those its components carry."""
+    yield from data.get("provenance", {}).items()
+    for room in ("memory", "engines", "interconnect"):
+        for name, part in data.get(room, {}).items():
+            for field, text in part.get("provenance", {}).items():
+                yield f"{room}.{name}.{field}", text
+
+
+def machine_text(found: dict[str, Any]) -> str:
+    """The machine as a tree of values, then its totals and where numbers come from."""
+    from archsim.cli._output import table_text
+    from archsim.core.units import format_bytes, format_si
+
+    head = f"{found['name']}: {found['description']}".rstrip(": ")
+    tree = {k: v for k, v in found["resolved"].items() if k not in _SAID_ELSEWHERE}
+    rows: list[list[str]] = [
+        [f"peak {dtype}", format_si(peak, "FLOP/s"), f"ridge {ridge:.4g} FLOP/B"]
+        for (dtype, peak), ridge in zip(
+            found["peak_flop_per_s"].items(), found["ridge_flop_per_byte"].values(), strict=True
+        )
+    ]
+    for name, capacity in found["capacity_bytes"].items():
+        speed = found["bandwidth_bytes_per_s"].get(name)
+        rows.append([name, format_bytes(capacity), format_si(speed, "B/s") if speed else ""])
+    rows.append(["area", f"{found['area_mm2']['total']:.4g} mm2", "from the energy table's rows"])
+    sources = [[path, text] for path, text in found["provenance"].items()]
+    parts = [head, "\n".join(_tree(tree, 0)), table_text(rows)]
+    if sources:
+        parts.append(f"Provenance ({found['assumed']} assumed)\n{table_text(sources)}")
+    return "\n\n".join(parts)
+
+
+_SAID_ELSEWHERE = ("schema", "name", "description", "provenance")
+
+
+def _tree(value: Any, depth: int) -> Iterator[str]:
+    """Nested values, one a line, short mappings in one."""
+    pad = "  " * depth
+    pairs = (
+        value.items() if isinstance(value, dict) else ((f"[{i}]", v) for i, v in enumerate(value))
+    )
+    for key, inner in pairs:
+        if key == "provenance" or inner in ({}, []):
+            continue
+        flat = _flat(inner)
+        if len(pad) + len(str(key)) + 2 + len(flat) <= 80 and not _deep(inner):
+            yield f"{pad}{key}: {flat}"
+        else:
+            yield f"{pad}{key}:"
+            yield from _tree(inner, depth + 1)
+
+
+def _deep(value: Any) -> bool:
+    """True for a mapping that holds containers, or a list of mappings."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(isinstance(v, dict) or (isinstance(v, list) and _deep(v)) for v in inner)
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_flat(v)}" for k, v in value.items() if k != "provenance")
+    if isinstance(value, list):
+        return ", ".join(_flat(v) for v in value)
+    return str(value)
+
+
+def is_machine(name: str) -> bool:
+    """True for a shipped machine and for a file that says it describes one."""
+    from pathlib import Path
+
+    from archsim.core.data import names
+    from archsim.core.yamlio import load_yaml
+
+    path = Path(name)
+    if not path.is_file():
+        return name in names("configs")
+    if path.suffix not in (".yaml", ".yml"):
+        return False
+    data = load_yaml(path).data
+    return isinstance(data, dict) and str(data.get("schema", "")).startswith("archsim.hardware")
+
+
+def workload(
+    name: str, set_: list[str], set_files: list[str], asked: dict[str, Any]
+) -> tuple[dict[str, Any], Any]:
+    """What `show` says about a workload or model, and a description of it that loads again."""
+    from archsim.lowering.lower import describe
+    from archsim.lowering.spec import load_workload
+
+    own = [s.removeprefix("workload.") for s in set_]
+    spec, _ = load_workload(name, set_=own, set_files=set_files, **asked)
+    return {"kind": "workload", **describe(spec)}, spec.to_data()
+
+
+def workload_text(found: dict[str, Any]) -> str:
+    """The facts of a workload, one a line; large counts with their thousands marked."""
+    from archsim.cli._output import table_text
+
+    rows = [[key.replace("_", " "), _grouped(value)] for key, value in found.items()]
+    return table_text([row for row in rows if row[1]])
+
+
+def _grouped(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return _flat(value) if value is not None else ""

@@ -1,0 +1,46 @@
+"""A limit on wall-clock time: the run ends with an error instead of going on."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from archsim.core.errors import SimulationStopped
+
+
+@contextmanager
+def at_most(text: str | None) -> Iterator[None]:
+    """While the block runs, SimulationStopped is raised once the time is over.
+
+    Args:
+        text: A duration such as `60 s`; None is no limit.
+
+    Raises:
+        InputError: when the text is not a duration.
+        SimulationStopped: when the time is over.
+    """
+    if text is None:
+        yield
+        return
+    from archsim.core.units import parse_quantity
+
+    seconds = float(parse_quantity(text, "seconds"))
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise SimulationStopped(
+            f"not finished after {text}",
+            help="give it more time with --timeout, or less to do: --fidelity analytic",
+        )
+
+    if seconds == 0:
+        stop(signal.SIGALRM, None)
+    if threading.current_thread() is not threading.main_thread():
+        raise SimulationStopped("--timeout works in the main thread only")
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,41 @@
+"""`archsim check`: read files and say everything that is wrong with them."""
+
+from typing import Annotated
+
+import typer
+
+from archsim.cli import _options as o
+from archsim.cli import _output as out
+
+EXAMPLES = (
+    "archsim check npu",
+    "archsim check npu llama-3-8b-decode --set memory.hbm.capacity='96 GiB'",
+)
+NEEDS_ARGUMENTS = True
+
+Files = Annotated[
+    list[str], typer.Argument(metavar="FILE...", help="Hardware and workload files or names.")
+]
+
+
+def command(
+    files: Files,
+    *,
+    set_: o.Set = None,
+    set_file: o.SetFile = None,
+    fmt: o.TableOrJson = "table",
+) -> None:
+    """Read files and report every mistake in them; simulate nothing.
+
+    A machine and a workload together are checked as a pair: engines, rules and capacity too.
+    """
+    from archsim.cli import _examine
+
+    found = _examine.files(files, set_ or [], set_file or [])
+    if fmt == "json":
+        out.result(out.json_text(found))
+    else:
+        rows = [(item["file"], item["kind"], item["name"]) for item in found["files"]]
+        out.result(out.table_text(rows))
+        for text in found["warnings"]:
+            out.note(f"warning: {text}")

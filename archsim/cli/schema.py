@@ -1,0 +1,32 @@
+"""`archsim schema`: the JSON Schema of a file kind, for editors."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from archsim.cli import _options as o
+from archsim.cli import _output as out
+
+EXAMPLES = (
+    "archsim schema hardware",
+    "archsim schema workload --out workload.v1.json",
+)
+NEEDS_ARGUMENTS = True
+
+Kind = Annotated[
+    Literal["hardware", "workload"], typer.Argument(metavar="KIND", help="Kind of file.")
+]
+
+
+def command(kind: Kind, out_file: o.OutFile = None) -> None:
+    """Print the JSON Schema of hardware or workload files.
+
+    A file that begins with `# yaml-language-server: $schema=FILE` is completed and underlined by
+    editors that speak it.
+    """
+    from archsim.core.spec import json_schema
+    from archsim.lowering.spec import WorkloadSpec
+    from archsim.system.spec import hardware_spec
+
+    spec = hardware_spec() if kind == "hardware" else WorkloadSpec
+    out.emit(out.json_text(json_schema(spec)), out_file)

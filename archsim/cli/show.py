@@ -1,0 +1,59 @@
+"""`archsim show`: a machine, a model or a workload as archsim understands it."""
+
+from typing import Annotated, Any
+
+import typer
+
+from archsim.cli import _options as o
+from archsim.cli import _output as out
+
+EXAMPLES = (
+    "archsim show npu",
+    "archsim show llama-3-8b --format json",
+)
+NEEDS_ARGUMENTS = True
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A machine, model, workload, or a file of one.")
+]
+
+
+def command(
+    name: Name,
+    *,
+    set_: o.Set = None,
+    set_file: o.SetFile = None,
+    phase: o.PhaseKind = None,
+    batch: o.Batch = None,
+    context: o.Context = None,
+    tokens: o.Tokens = None,
+    fmt: o.AnyFormat = "table",
+) -> None:
+    """Show a machine, model or workload: values, totals, sources.
+
+    `--format yaml` gives a complete file that loads again.
+    """
+    from archsim.cli import _portray
+
+    if _portray.is_machine(name):
+        found, loadable = _portray.machine(name, set_ or [], set_file or [])
+        text = _portray.machine_text
+    else:
+        asked = {"phase": phase, "batch": batch, "context": context, "tokens": tokens}
+        found, loadable = _portray.workload(name, set_ or [], set_file or [], asked)
+        text = _portray.workload_text
+    _print(fmt, found, loadable, text)
+
+
+def _print(fmt: str, found: dict[str, Any], loadable: Any, text: Any) -> None:
+    if fmt == "json":
+        out.result(out.json_text(found))
+    elif fmt == "yaml":
+        from archsim.core.yamlio import dump_yaml
+
+        out.result(dump_yaml(loadable))
+    elif fmt == "csv":
+        scalars = [{"key": k, "value": v} for k, v in found.items() if not isinstance(v, dict)]
+        out.result(out.csv_text(scalars))
+    else:
+        out.result(text(found))

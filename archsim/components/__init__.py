@@ -1,0 +1,1 @@
+"""Things that compute: one engine a file, found by scanning this folder."""

@@ -1,0 +1,68 @@
+"""What an engine is: a spec, the actions it spends energy on, a pure cost, an area."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archsim.core.registry import Registry
+from archsim.core.spec import Spec
+from archsim.ir.op import Kind, Op
+
+if TYPE_CHECKING:
+    from archsim.energy.table import EnergyTable
+
+Ints = NDArray[np.int64]
+
+
+class EngineSpec(Spec):
+    """Fields that every engine has."""
+
+    clock: str = "core"
+    """Clock that this engine runs on: a name under `clocks:`."""
+
+    memory: str | None = None
+    """On-chip memory its operands lie in: a name under `memory:`. Default: the first `sram`."""
+
+    provenance: dict[str, str] = {}
+    """Where each number comes from, by field; `assumed` where there is no source."""
+
+
+class Engine:
+    """An engine of the machine. A subclass states its Spec, its ACTIONS and pure physics.
+
+    `KINDS` are the op kinds it can run. `cost` maps tile shapes to cycles and counts, in one
+    vectorised call before time starts; nothing here waits or remembers.
+    """
+
+    kind: ClassVar[str]
+    KINDS: ClassVar[frozenset[Kind]]
+    ACTIONS: ClassVar[tuple[tuple[str, str], ...]]  # (energy class, action) it may count
+    Spec: ClassVar[type[EngineSpec]]
+
+    def __init__(self, name: str, spec: Any, clock_hz: float) -> None:
+        self.name = name
+        self.spec = spec
+        self.clock_hz = clock_hz
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """A small valid description, for contract tests and documentation."""
+        raise NotImplementedError
+
+    def can_run(self, op: Op) -> bool:
+        """True when this engine has a way to run the op."""
+        return op.kind in self.KINDS
+
+    def area_mm2(self, table: EnergyTable) -> float:
+        """Silicon area in mm2, from the table's rows."""
+        raise NotImplementedError
+
+    def leakage_w(self, table: EnergyTable) -> float:
+        """Static power in W, from the table's rows."""
+        raise NotImplementedError
+
+
+engines: Registry[Engine] = Registry("archsim.components", Engine)

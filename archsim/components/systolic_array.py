@@ -1,0 +1,165 @@
+"""A systolic array: rows x cols multiply-accumulate cells, operands skewed in from two edges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archsim.components.base import Engine, EngineSpec
+from archsim.core.spec import PositiveInt
+from archsim.ir.op import Kind
+from archsim.ir.target import Cost, Tiles
+
+if TYPE_CHECKING:
+    from archsim.energy.table import EnergyTable
+
+Ints = NDArray[np.int64]
+
+
+class SystolicArray(Engine):
+    """Alike systolic arrays that share the folds of a tile.
+
+    A *fold* is one filling of the array. With R rows, C columns and a stream of T:
+
+    - `fill: exposed`, weight- or input-stationary: R cycles to load the stationary operand, then
+      T + R + C - 2 until the last partial sum is out: 2R + C + T - 2.
+    - `fill: exposed`, output-stationary: R + C + T - 2, the results leave with the next skew.
+    - `fill: overlapped`: the next stationary tile loads into shadow registers behind the running
+      one, so a fold occupies max(T, R); skew and drain delay its result, not the array.
+
+    Source of the exposed forms: SCALE-Sim (Samajdar et al., ISPASS 2020), section on runtime.
+    """
+
+    kind = "systolic_array"
+    KINDS = frozenset({Kind.GEMM, Kind.CONV})
+    ACTIONS = (("mac", "*"), ("sram", "read"), ("sram", "write"))
+
+    class Spec(EngineSpec):
+        """Cells, instances and how folds follow each other."""
+
+        kind: Literal["systolic_array"] = "systolic_array"
+
+        rows: PositiveInt
+        """Rows of cells of one array."""
+
+        cols: PositiveInt
+        """Columns of cells of one array."""
+
+        count: PositiveInt = 1
+        """Alike arrays; the folds of a tile are dealt to them."""
+
+        rates: dict[str, PositiveInt] = {"bf16": 1, "fp16": 1, "int8": 1}
+        """Stream elements a cell row takes per cycle, by dtype; a dtype not listed cannot run."""
+
+        fill: Literal["exposed", "overlapped"] = "overlapped"
+        """Whether the next stationary tile loads behind the running one or not."""
+
+        skew: Literal["array", "tile"] = "array"
+        """Whether fill and drain cross the whole array or only the part a fold uses."""
+
+    spec: Spec
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """An 8 x 8 array."""
+        return {"kind": cls.kind, "rows": 8, "cols": 8, "clock": "core"}
+
+    def macs_per_s(self, dtype: str) -> float:
+        """Peak multiply-accumulates per second at a dtype; 0 when it has no rate."""
+        s = self.spec
+        return s.rows * s.cols * s.count * s.rates.get(dtype, 0) * self.clock_hz
+
+    def cost(self, tiles: Tiles, dtype: str) -> Cost:
+        """Cycles, lag and element counts of tiles; one array element a tile.
+
+        Folds that do not depend on each other are dealt to the instances, or, where that is
+        faster, each fold's stream is split over them. `resumed` tiles of a single fold go on
+        streaming: no new fill.
+        """
+        s, stationary = self.spec, tiles.stationary
+        rows, cols, stream = {
+            "weight": (tiles.k, tiles.n, tiles.m),
+            "input": (tiles.k, tiles.m, tiles.n),
+            "output": (tiles.m, tiles.n, tiles.k),
+        }[stationary]
+        row_folds, col_folds = -(-rows // s.rows), -(-cols // s.cols)
+        free = tiles.b * col_folds * (row_folds if stationary == "output" else 1)
+        bound = np.ones_like(free) if stationary == "output" else row_folds
+        high = np.full_like(rows, s.rows) if s.skew == "array" else np.minimum(rows, s.rows)
+        wide = np.full_like(cols, s.cols) if s.skew == "array" else np.minimum(cols, s.cols)
+        beats = -(-stream // s.rates[dtype])
+
+        dealt = -(-free // s.count) * bound
+        resumed = tiles.resumed & (dealt == 1)
+        cycles, lag = self._folds(stationary, dealt, beats, high, wide, tiles.first, resumed)
+        copies = np.ones_like(free)
+        if s.count > 1 and stationary != "output":
+            part = -(-beats // s.count)
+            again = tiles.resumed & (free * bound == 1)
+            split, _ = self._folds(stationary, free * bound, part, high, wide, tiles.first, again)
+            copies = np.where(split < cycles, s.count, 1)
+            resumed = np.where(split < cycles, again, resumed)
+            cycles = np.minimum(split, cycles)
+        return self._counts(tiles, cycles, lag, row_folds, col_folds, copies, resumed)
+
+    def _folds(
+        self,
+        stationary: str,
+        folds: Ints,
+        beats: Ints,
+        high: Ints,
+        wide: Ints,
+        first: NDArray[np.bool_],
+        resumed: NDArray[np.bool_],
+    ) -> tuple[Ints, Ints]:
+        """Cycles that folds in sequence occupy an array, and the lag of the last result."""
+        loads = stationary != "output"
+        if self.spec.fill == "exposed":
+            whole = folds * ((2 if loads else 1) * high + wide + beats - 2)
+            return np.where(resumed, beats, whole), np.zeros_like(folds)
+        lag = high + wide - 2 + (0 if loads else high)
+        # nothing runs before the first tile of an op: its stationary operand loads in the open
+        opening = np.where(first & loads, high, 0)
+        whole = folds * np.maximum(beats, high) + opening
+        return np.where(resumed, beats, whole), lag
+
+    def _counts(
+        self,
+        t: Tiles,
+        cycles: Ints,
+        lag: Ints,
+        row_folds: Ints,
+        col_folds: Ints,
+        copies: Ints,
+        resumed: NDArray[np.bool_],
+    ) -> Cost:
+        """Element accesses of the on-chip memory: what streams is read once a fold it passes."""
+        inputs, weights, outs = t.b * t.m * t.k, t.b * t.k * t.n, t.b * t.m * t.n
+        fresh = np.where(resumed, 0, 1)
+        if t.stationary == "weight":
+            reads, loads, writes = inputs * col_folds, weights * copies * fresh, outs * row_folds
+        elif t.stationary == "input":
+            reads, loads, writes = inputs * copies * fresh, weights * col_folds, outs * row_folds
+        else:
+            reads, loads = inputs * col_folds, weights * row_folds
+            writes = np.where(resumed, 0, outs)
+        return Cost(
+            cycles=cycles,
+            lag_cycles=lag,
+            folds=t.b * row_folds * col_folds * fresh,
+            in_reads=reads,
+            weight_reads=loads,
+            out_writes=writes,
+            out_reads=np.maximum(writes - outs * t.opens, 0),
+        )
+
+    def area_mm2(self, table: EnergyTable) -> float:
+        """Cells only: control and skew registers are within the cell row's figure."""
+        s = self.spec
+        return s.rows * s.cols * s.count * table.area("mac", "cell").mm2
+
+    def leakage_w(self, table: EnergyTable) -> float:
+        """Static power of the cells' area."""
+        return self.area_mm2(table) * table.leakage("logic", "mm2").w

@@ -1,0 +1,1 @@
+"""Dataflow templates: one file each, found by scanning this folder."""

@@ -1,0 +1,1 @@
+"""Things that move data: one kind a file, found by scanning this folder."""

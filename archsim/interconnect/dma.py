@@ -1,0 +1,49 @@
+"""A DMA between an off-chip memory and the chip: every byte between tiers passes a named one."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from archsim.core.spec import Rate, Seconds
+from archsim.interconnect.base import Link, LinkSpec
+from archsim.memory.base import PS_PER_S, Memory
+
+
+class Dma(Link):
+    """Moves tiles; each transfer pays the setup once and runs at the slower of memory and DMA."""
+
+    kind = "dma"
+    ACTIONS = (("dma", "transfer"),)
+
+    class Spec(LinkSpec):
+        """The two ends and the speed."""
+
+        kind: Literal["dma"] = "dma"
+
+        from_: str = Field(alias="from")
+        """Off-chip memory: a name under `memory:`."""
+
+        to: str
+        """On-chip memory: a name under `memory:`."""
+
+        bandwidth: Rate | None = None
+        """Bandwidth of the DMA; without one it keeps up with the memory."""
+
+        setup: Seconds = 0.0
+        """Time the memory's port is held before the first byte of each transfer."""
+
+    spec: Spec
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """From `hbm` to `sram` at the memory's own speed."""
+        return {"kind": cls.kind, "from": "hbm", "to": "sram"}
+
+    def transfer_ps(self, memory: Memory, size_bytes: int) -> int:
+        """Time a transfer holds the memory's port, in picoseconds."""
+        own = 0
+        if self.spec.bandwidth is not None:
+            own = -(-size_bytes * PS_PER_S // int(self.spec.bandwidth.bytes_per_s(memory.clock_hz)))
+        return max(memory.transfer_ps(size_bytes), own) + round(self.spec.setup * PS_PER_S)

@@ -1,0 +1,1 @@
+"""Pure data: what is computed (tensor, op, graph), where it may run (target), how (mapping)."""

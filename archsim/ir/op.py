@@ -1,0 +1,136 @@
+"""An op: named ranks, what it reads and writes through affine accesses, and the work per point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import prod
+
+
+class Kind(StrEnum):
+    """How an op's points are combined; a mapping template accepts one kind or more."""
+
+    GEMM = "gemm"  # ranks B M N K: out[b,m,n] += in[b,m,k] * weight[b,k,n]
+    CONV = "conv"  # ranks B G OH OW OC IC FH FW (OC and IC per group)
+    VECTOR = "vector"  # ranks M N: primitives per point, reduction over N allowed
+    GATHER = "gather"  # ranks M N: row lookup, M rows of N elements
+    MOVE = "move"  # ranks M N: bytes that change place, no arithmetic
+
+
+@dataclass(frozen=True, slots=True)
+class Dim:
+    """One tensor dimension as an affine expression: sum of coefficient x rank, plus an offset."""
+
+    terms: tuple[tuple[str, int], ...]
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How an op reaches a tensor: one affine `Dim` per dimension, and how much it touches.
+
+    `touched` is the number of distinct elements that the whole op reaches: less than the
+    tensor's where a stride skips some or a lookup takes a few rows; None means all of them.
+    """
+
+    tensor: str
+    dims: tuple[Dim, ...] = ()
+    touched: int | None = None
+
+    @property
+    def ranks(self) -> frozenset[str]:
+        """The ranks that appear in any dimension: the tensor changes when they step."""
+        return frozenset(rank for dim in self.dims for rank, _ in dim.terms)
+
+
+def dims(*names: str) -> tuple[Dim, ...]:
+    """Plain accesses: one rank a dimension, e.g. `dims("M", "K")`."""
+    return tuple(Dim(((name, 1),)) for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`count` problems of the batch rank B whose extents differ from the op's own.
+
+    A ragged op (sequences of several lengths, experts with several token counts) lists one group
+    per distinct extent, so that a thousand sequences stay one op.
+    """
+
+    count: int
+    extents: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Convolution geometry, per spatial axis (height, width), in elements."""
+
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    pad: tuple[int, int] = (0, 0)  # before the first row and column
+    in_size: tuple[int, int] = (1, 1)  # unpadded input height and width
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One operator of the graph.
+
+    Attributes:
+        name: path inside its block, such as `attn.score`.
+        kind: how points combine.
+        op_class: the class that reports and selectors use, such as `attention_score`.
+        ranks: extents by rank; for ragged ops the extents of the longest group.
+        reads: GEMM and CONV: (input, weight, *extras); others: every input.
+        writes: the results, the first is the main one.
+        primitives: VECTOR: arithmetic primitives per point (M x N), e.g. {"exp": 1, "add": 2}.
+        row_primitives: VECTOR: primitives once per row (per M), e.g. {"rsqrt": 1}.
+        reduces: VECTOR: True when a whole row of N must be held before its result is known.
+        groups: ragged extents over rank B (GEMM) or M (VECTOR); empty means regular.
+        window: CONV geometry, or the pooling window's.
+        causal: the op computes only points at or before the diagonal (mask), reported, not skipped.
+    """
+
+    name: str
+    kind: Kind
+    op_class: str
+    ranks: dict[str, int]
+    reads: tuple[Access, ...]
+    writes: tuple[Access, ...]
+    primitives: dict[str, int] = field(default_factory=dict)
+    row_primitives: dict[str, int] = field(default_factory=dict)
+    reduces: bool = False
+    groups: tuple[Group, ...] = ()
+    window: Window | None = None
+    causal: bool = False
+
+    @property
+    def is_mac(self) -> bool:
+        """True for ops that multiply and accumulate."""
+        return self.kind in (Kind.GEMM, Kind.CONV)
+
+    def cases(self) -> tuple[tuple[int, dict[str, int]], ...]:
+        """(count, ranks) of each ragged group with the batch extent set; one case if regular."""
+        if not self.groups:
+            return ((1, dict(self.ranks)),)
+        batch = "B" if self.is_mac else "M"
+        return tuple(
+            (1, {**self.ranks, **dict(group.extents), batch: group.count}) for group in self.groups
+        )
+
+    def points(self) -> int:
+        """Points of the iteration space, ragged extents counted as they are."""
+        return sum(count * prod(ranks.values()) for count, ranks in self.cases())
+
+    def macs(self) -> int:
+        """Multiply-accumulates; 0 for ops that have none."""
+        return self.points() if self.is_mac else 0
+
+    def rows(self) -> int:
+        """Rows of a VECTOR, GATHER or MOVE op (extent of M over all groups)."""
+        return sum(count * ranks["M"] for count, ranks in self.cases())
+
+    def primitive_counts(self) -> dict[str, int]:
+        """Total arithmetic primitives of a VECTOR op, by name."""
+        totals = {name: n * self.points() for name, n in self.primitives.items()}
+        for name, n in self.row_primitives.items():
+            totals[name] = totals.get(name, 0) + n * self.rows()
+        return totals

@@ -1,0 +1,107 @@
+"""The matrix-multiply view of a MAC op: batch, M, N, K extents and the size of any tile.
+
+GEMM and convolution become one problem here (implicit im2col: the input stays as it is stored,
+so a tile of M x K patches costs the distinct input elements it reaches, not M x K).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archsim.ir.op import Kind, Op
+from archsim.ir.reuse import touched_axis
+from archsim.ir.tensor import Tensor
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Extents:
+    """Extents of one ragged case: `b` independent problems of M x N x K."""
+
+    b: int
+    m: int
+    n: int
+    k: int
+
+    def of(self, rank: str) -> int:
+        """The extent of the rank of that letter."""
+        return int(getattr(self, rank))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A MAC op as `out[b,m,n] += in[b,m,k] * weight[b,k,n]`, one `Extents` per ragged case."""
+
+    op: Op
+    cases: tuple[Extents, ...]
+    bits: Mapping[str, int]  # in, weight, out: bits of an element
+    extra_bytes: int  # read once beside the weights, such as a bias
+
+    @property
+    def largest(self) -> Extents:
+        """Extents that cover every case: tile sizes are chosen for them."""
+        return Extents(*(max(c.of(rank) for c in self.cases) for rank in "bmnk"))
+
+    def in_elements(self, b: Ints, m: Ints, k: Ints) -> Ints:
+        """Distinct input elements that tiles of b x m x k patches reach (upper bound inside)."""
+        if self.op.kind is not Kind.CONV:
+            return b * m * k
+        return b * self._channels(k) * self._pixels(m)
+
+    def _channels(self, k: Ints) -> Ints:
+        r = self.op.ranks
+        taps = r["FH"] * r["FW"]
+        whole = -(-k // taps)
+        # a tile that starts inside a channel reaches one channel more
+        straddle = ((k % taps != 0) & (k < r["IC"] * taps)).astype(np.int64)
+        return np.minimum(whole + straddle, r["IC"])
+
+    def _pixels(self, m: Ints) -> Ints:
+        r, w = self.op.ranks, self.op.window
+        assert w is not None
+        full_h = touched_axis(r["OH"], w.stride[0], r["FH"], w.dilation[0], w.pad[0], w.in_size[0])
+        full_w = touched_axis(r["OW"], w.stride[1], r["FW"], w.dilation[1], w.pad[1], w.in_size[1])
+
+        def pixels(outputs: int) -> int:
+            rows = -(-outputs // r["OW"])
+            if rows >= r["OH"]:  # whole images; a tile may straddle one more
+                images = min(-(-rows // r["OH"]), r["B"])
+                return images * full_h * full_w
+            # rows of an interior position: no padding helps, so this covers every tile
+            high = touched_axis(rows, w.stride[0], r["FH"], w.dilation[0], 0, 1 << 30)
+            return min(high, full_h) * full_w
+
+        sizes, where = np.unique(m, return_inverse=True)
+        table = np.array([pixels(int(size)) for size in sizes], dtype=np.int64)
+        return table[where].reshape(np.shape(m))
+
+
+def problem(op: Op, tensors: Mapping[str, Tensor], accumulator_bits: int) -> Problem:
+    """The matrix-multiply view of a MAC op.
+
+    Args:
+        op: a GEMM or CONV op.
+        tensors: the graph's tensors, for element widths.
+        accumulator_bits: width of partial sums kept between reduction tiles.
+    """
+    inp, weight, out = op.reads[0], op.reads[1], op.writes[0]
+    bits = {
+        "in": tensors[inp.tensor].dtype.bits,
+        "weight": tensors[weight.tensor].dtype.bits,
+        "out": tensors[out.tensor].dtype.bits,
+        "partial": accumulator_bits,
+    }
+    cases = tuple(_extents(op, ranks) for _, ranks in op.cases())
+    extra = sum(tensors[a.tensor].bytes for a in op.reads[2:])
+    return Problem(op, cases, bits, extra)
+
+
+def _extents(op: Op, r: Mapping[str, int]) -> Extents:
+    if op.kind is Kind.CONV:
+        return Extents(r["G"], r["B"] * r["OH"] * r["OW"], r["OC"], r["IC"] * r["FH"] * r["FW"])
+    return Extents(r["B"], r["M"], r["N"], r["K"])

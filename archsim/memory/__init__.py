@@ -1,0 +1,1 @@
+"""Things that hold: one memory kind a file, DRAM standards as data."""

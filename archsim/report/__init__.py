@@ -1,0 +1,1 @@
+"""Answers: counters turned into time, energy and area, checked against the laws, in words."""

@@ -1,0 +1,91 @@
+"""The report: what a run answers, as plain data that writes itself to a folder and shows itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archsim.core.files import atomic_write
+from archsim.core.yamlio import dump_yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Report:
+    """The answer to one run.
+
+    Attributes:
+        result: the content of `result.json`; equal runs give equal bytes.
+        ops: one row per stage, the content of `ops.csv`.
+        warnings: what the user should know, one text each.
+        resolved: hardware and workload as they were simulated, every override applied.
+        manifest: what may differ between equal runs (times, versions, host).
+    """
+
+    result: dict[str, Any]
+    ops: list[dict[str, Any]]
+    warnings: list[str]
+    resolved: dict[str, Any]
+    manifest: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Content hash of the inputs and the options that alter the answer."""
+        return str(self.result["key"])
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The metrics of `result.json`."""
+        metrics: dict[str, Any] = self.result["metrics"]
+        return metrics
+
+    def to_json(self) -> str:
+        """The text of `result.json`."""
+        return json.dumps(self.result, indent=1, ensure_ascii=False) + "\n"
+
+    def to_csv(self) -> str:
+        """The text of `ops.csv`."""
+        text = io.StringIO()
+        writer = csv.DictWriter(
+            text, list(self.ops[0]) if self.ops else ["op"], lineterminator="\n"
+        )
+        writer.writeheader()
+        writer.writerows(self.ops)
+        return text.getvalue()
+
+    def write(self, folder: Path | str) -> dict[str, Path]:
+        """Write the run folder; each file appears whole or not at all. Returns the paths."""
+        root = Path(folder)
+        root.mkdir(parents=True, exist_ok=True)
+        texts = {
+            "result.json": self.to_json(),
+            "ops.csv": self.to_csv(),
+            "config.resolved.yaml": dump_yaml(self.resolved),
+            "manifest.json": json.dumps(self.manifest, indent=1) + "\n",
+        }
+        for name, text in texts.items():
+            atomic_write(root / name, text)
+        return {name: root / name for name in texts}
+
+    def frame(self) -> pd.DataFrame:
+        """`ops` as a pandas DataFrame, units in the column names."""
+        import pandas as pd
+
+        return pd.DataFrame(self.ops)
+
+    def summary(self) -> str:
+        """The console summary."""
+        from archsim.report.render import summary
+
+        return summary(self)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(self.summary())}</pre>"

@@ -1,0 +1,160 @@
+"""Is a program well formed: indices, who may use a channel, balance of every loop body.
+
+One walk of the tree, whatever the repetitions. Whether it can end is asked in `untimed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archsim.sim.errors import MalformedProgram
+from archsim.sim.program import Leaf, Loop, Program, Row
+
+FILLING, READING, TOKENS = range(3)  # slots a producer holds, slots a consumer holds, tokens
+Tally = dict[tuple[int, int], tuple[int, int]]  # (channel, account) -> net change, lowest level
+
+MOST_UNITS = 32_000  # so that a unit fits the 16-bit column of the step log
+MOST_PS = 2**62  # so that no time leaves 64 bits
+
+
+def check_form(program: Program) -> None:
+    """Raise MalformedProgram unless every engine may trust the program's indices and balance."""
+    problem = next(_problems(program), None)
+    if problem is not None:
+        raise MalformedProgram(problem)
+
+
+def _problems(program: Program) -> Iterator[str]:
+    names = [unit.name for unit in program.units]
+    if len(set(names)) != len(names):
+        yield f"two units are named {next(n for n in names if names.count(n) > 1)!r}"
+    if len(names) > MOST_UNITS:
+        yield f"{len(names)} units; at most {MOST_UNITS} are supported"
+    for channel in program.channels:
+        if channel.depth < 1:
+            yield f"channel {channel.name} has depth {channel.depth}; the least is 1"
+        if not all(0 <= u < len(names) for u in (channel.producer, channel.consumer)):
+            yield f"channel {channel.name} ends at a unit that does not exist"
+    for index, row in enumerate(program.rows):
+        yield from _row_problems(program, index, row)
+    for node in program.tree:
+        yield from _range_problems(program, node)
+    yield from _balance_problems(program)
+    if program.upper_bound_ps() >= MOST_PS:
+        yield f"all durations add up to {program.upper_bound_ps()} ps; at most {MOST_PS} fit"
+
+
+def _row_problems(program: Program, index: int, row: Row) -> Iterator[str]:
+    where = f"row {index} (op {row.op})"
+    if not 0 <= row.unit < len(program.units):
+        yield f"{where} belongs to unit {row.unit}, which does not exist"
+        return
+    unit = program.units[row.unit]
+    if row.dur_ps < 0 or row.lag_ps < 0 or row.run < 1:
+        yield f"{where} has a negative duration or lag, or no repetition"
+    if unit.timeline is not None and row.dur_ps < 1:
+        yield f"{where} uses the shared timeline {unit.timeline} for no time"
+    verbs = ("take", row.take), ("reserve", row.reserve), ("put", row.put), ("free", row.free)
+    for verb, channels in verbs:
+        for c in channels:
+            if not 0 <= c < len(program.channels):
+                yield f"{where} would {verb} channel {c}, which does not exist"
+                continue
+            channel = program.channels[c]
+            owner = channel.consumer if verb in ("take", "free") else channel.producer
+            if owner != row.unit:
+                role = "consumer" if verb in ("take", "free") else "producer"
+                yield f"{where} would {verb} {channel.name}, but {unit.name} is not its {role}"
+
+
+def _range_problems(program: Program, node: Loop | Leaf) -> Iterator[str]:
+    if isinstance(node, Loop):
+        if node.n < 1:
+            yield f"loop {node.name!r} repeats {node.n} times; the least is 1"
+        for child in node.body:
+            yield from _range_problems(program, child)
+    elif not all(0 <= row < len(program.rows) for row in node.rows):
+        yield "a leaf names a row that does not exist"
+
+
+def _balance_problems(program: Program) -> Iterator[str]:
+    seen: dict[int, Tally] = {}
+    for node in program.tree:
+        yield from _loop_problems(program, node, seen)
+    whole = _sequence(program, program.tree, seen)
+    yield from _unbalanced(program, whole, "the program")
+    for (c, account), (_, low) in sorted(whole.items()):
+        name = program.channels[c].name
+        if account == FILLING and low < 0:
+            yield f"a token of {name} is put before its slot is reserved"
+        if account == READING and low < 0:
+            yield f"a slot of {name} is freed before its token is taken"
+
+
+def _loop_problems(program: Program, node: Loop | Leaf, seen: dict[int, Tally]) -> Iterator[str]:
+    if isinstance(node, Loop):
+        for child in node.body:
+            yield from _loop_problems(program, child, seen)
+        if node.block:  # other loops may claim here what a later one gives back
+            body = _sequence(program, node.body, seen)
+            yield from _unbalanced(program, body, f"a run of the body of loop {node.name!r}")
+
+
+def _unbalanced(program: Program, tally: Tally, where: str) -> Iterator[str]:
+    words = {
+        FILLING: ("reserves", "puts"),
+        READING: ("takes", "frees"),
+        TOKENS: ("puts", "takes"),
+    }
+    for (c, account), (net, _) in sorted(tally.items()):
+        if net:
+            more, less = words[account] if net > 0 else words[account][::-1]
+            name = program.channels[c].name
+            yield f"{where} has {abs(net)} more {more} than {less} on channel {name}"
+
+
+def _tally(program: Program, node: Loop | Leaf, seen: dict[int, Tally]) -> Tally:
+    """Net change and lowest level of every account over one node."""
+    known = seen.get(id(node))
+    if known is None:
+        if isinstance(node, Loop):
+            body = _sequence(program, node.body, seen)
+            known = {
+                key: (net * node.n, min(low, net * (node.n - 1) + low))
+                for key, (net, low) in body.items()
+            }
+        else:
+            known = {}
+            for row in node.rows:
+                _append(known, _row_tally(program.rows[row]))
+        seen[id(node)] = known
+    return known
+
+
+def _sequence(program: Program, nodes: tuple[Loop | Leaf, ...], seen: dict[int, Tally]) -> Tally:
+    total: Tally = {}
+    for node in nodes:
+        _append(total, _tally(program, node, seen))
+    return total
+
+
+def _append(total: Tally, then: Tally) -> None:
+    for key, (net, low) in then.items():
+        before, lowest = total.get(key, (0, 0))
+        total[key] = before + net, min(lowest, before + low)
+
+
+def _row_tally(row: Row) -> Tally:
+    change: dict[tuple[int, int], int] = {}
+    verbs = (
+        (row.reserve, FILLING, 1),
+        (row.put, FILLING, -1),
+        (row.take, READING, 1),
+        (row.free, READING, -1),
+        (row.put, TOKENS, 1),
+        (row.take, TOKENS, -1),
+    )
+    for channels, account, sign in verbs:
+        for c in channels:
+            change[c, account] = change.get((c, account), 0) + sign * row.run
+    return {key: (net, min(0, net)) for key, net in change.items()}

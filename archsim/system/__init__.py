@@ -1,0 +1,1 @@
+"""From a machine description to a schedule: spec, build, place, tile, simulate."""

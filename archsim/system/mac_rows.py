@@ -1,0 +1,239 @@
+"""From a mapped MAC stage to rows: operands in, array steps, results out, tile by tile.
+
+All costs of a stage come from one vectorised call; what is written here only says which tile takes,
+reserves, puts and frees what.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from archsim.components.systolic_array import SystolicArray
+from archsim.ir.mapping import REUSED, Mapping
+from archsim.ir.problem import Extents, Ints
+from archsim.ir.reuse import Segment
+from archsim.ir.target import Cost, Tiles
+from archsim.sim.program import Leaf
+from archsim.system.plan import array_cost
+from archsim.system.rows import Draft
+from archsim.system.vector_rows import VectorTail
+from archsim.system.writer import Node, Part, Writer, duration_ps
+
+Flags = dict[str, bool]
+Nest = list[Node]
+
+
+@dataclass
+class Shape:
+    """One leaf: tile extents and where in its loops it stands."""
+
+    size: dict[str, int]
+    first: Flags
+    last: Flags
+    opens_op: bool
+
+
+class MacWriter(Writer):
+    """Rows of a MAC stage: operands in, array, fused vector ops, results out."""
+
+    def write(self) -> Part:
+        """Write the stage."""
+        mapping = self.stage.mapping
+        assert mapping is not None
+        assert isinstance(self.stage.engine, SystolicArray)
+        self.mapping: Mapping = mapping
+        self.engine: SystolicArray = self.stage.engine
+        self.view = mapping.problem
+        op = self.view.op
+        self.op = op
+        self.inp, self.weight = op.reads[0].tensor, op.reads[1].tensor
+        self.outs = [a.tensor for a in self.stage.ops[-1].writes]
+        self.dtype = self.graph.tensors[self.weight].dtype.name
+        name = self.engine.name
+        self.array = self.unit(name, "compute")
+        self.shapes: list[Shape] = []
+        nest: Nest = []
+        for case, extents in enumerate(self.view.cases):
+            nest += self._nest(extents, mapping.cuts(extents), {}, {}, {}, case == 0)
+        self._price()
+        self.tail = self._tail()
+        self.part.tree = self.tree(nest, self._leaf)
+        self.release()
+        stores = any(self.spilled(t) for t in self.outs)
+        owner = self.stage.vector.name if self.stage.vector else name
+        self.part.finisher = self.unit(owner, "store" if stores else "compute")
+        return self.part
+
+    def _nest(
+        self,
+        extents: Extents,
+        cuts: list[tuple[str, tuple[Segment, ...]]],
+        size: dict[str, int],
+        first: Flags,
+        last: Flags,
+        opens: bool,
+    ) -> Nest:
+        if not cuts:
+            self.shapes.append(Shape(size, first, last, opens and all(first.values())))
+            return [Node(1, leaf=len(self.shapes) - 1)]
+        (rank, parts), rest = cuts[0], cuts[1:]
+        return [
+            Node(
+                s.count,
+                self._nest(
+                    extents,
+                    rest,
+                    {**size, rank: s.size},
+                    {**first, rank: s.first},
+                    {**last, rank: s.last},
+                    opens,
+                ),
+            )
+            for s in parts
+        ]
+
+    def _price(self) -> None:
+        """Cost of every leaf in one call."""
+        shapes, mapping = self.shapes, self.mapping
+        size = {r: np.array([s.size[r] for s in shapes], dtype=np.int64) for r in "bmnk"}
+        innermost = mapping.order[-1]
+        streams = REUSED[{"weight": "weight", "input": "in", "output": "out"}[mapping.stationary]]
+        flag = [streams == innermost and not s.first[innermost] for s in shapes]
+        tiles = Tiles(
+            mapping.stationary,
+            **size,
+            first=np.array([s.opens_op for s in shapes]),
+            resumed=np.array(flag),
+            opens=np.array([s.first["k"] for s in shapes]),
+            closes=np.array([s.last["k"] for s in shapes]),
+        )
+        bits = self.view.bits
+        self.cost: Cost = array_cost(self.engine, self.view, self.machine, self.dtype)(tiles)
+        self.in_bytes: Ints = -(
+            -self.view.in_elements(size["b"], size["m"], size["k"]) * bits["in"] // 8
+        )
+        self.weight_bytes: Ints = -(-size["b"] * size["k"] * size["n"] * bits["weight"] // 8)
+        self.outputs: Ints = size["b"] * size["m"] * size["n"]
+
+    def _leaf(self, i: int) -> Leaf:
+        rows: list[Draft] = []
+        shape, mapping = self.shapes[i], self.mapping
+        step = self._array_row(i)
+        for tensor in (self.inp, self.weight):
+            if not self.spilled(tensor):
+                self.need(self.array, tensor)
+        if self.spilled(self.inp):
+            self._operand(rows, step, i, "in", self.inp, int(self.in_bytes[i]), "load_in")
+        if self.spilled(self.weight):
+            size = int(self.weight_bytes[i])
+            if shape.opens_op:
+                size += self.view.extra_bytes
+            self._operand(rows, step, i, "weight", self.weight, size, "load_weight")
+        if mapping.spills and not shape.first["k"]:
+            rows.append(self._partial_in(i, step))
+        rows.append(step)
+        if mapping.spills and not shape.last["k"]:
+            rows.append(self._partial_out(i, step))
+        else:
+            rows += self._results(i, step)
+        return self.book.leaf(rows)
+
+    def _operand(
+        self, rows: list[Draft], step: Draft, i: int, operand: str, tensor: str, size: int, via: str
+    ) -> None:
+        shape = self.shapes[i]
+        moves = self.mapping.moves(operand, shape.first, shape.last)
+        loader = self.unit(self.engine.name, via)
+        slots = self.mapping.buffers[operand].slots
+        channel = self.channel(operand, loader, self.array, slots)
+        if moves.enter:
+            rows.append(self.load(loader, channel, tensor, operand, size))
+            step.take.append(channel)
+        if moves.leave:
+            step.free.append(channel)
+
+    def _array_row(self, i: int) -> Draft:
+        cost, hz, bits = self.cost, self.engine.clock_hz, self.view.bits
+        cycles = int(cost.cycles[i])
+        row = self.draft(
+            self.array, duration_ps(cycles, hz), duration_ps(int(cost.lag_cycles[i]), hz)
+        )
+        size = self.shapes[i].size
+        macs = size["b"] * size["m"] * size["n"] * size["k"]
+        reads = int(cost.in_reads[i]) * bits["in"] + int(cost.weight_reads[i]) * bits["weight"]
+        partial = bits["partial"]
+        row.counts = {
+            f"mac.{self.dtype}": macs,
+            "array.cycles": cycles,
+            "array.folds": int(cost.folds[i]),
+            "array.in_reads": int(cost.in_reads[i]),
+            "array.weight_reads": int(cost.weight_reads[i]),
+            "array.out_writes": int(cost.out_writes[i]),
+            "sram.read": -(-(reads + int(cost.out_reads[i]) * partial) // 8),
+            "sram.write": -(-int(cost.out_writes[i]) * partial // 8),
+        }
+        return row
+
+    def _out_channel(self, name: str, consumer: int) -> int:
+        buffer = self.mapping.buffers.get("out")
+        return self.channel(name, self.array, consumer, buffer.slots if buffer else 2)
+
+    def _partial_bytes(self, i: int) -> int:
+        return -(-int(self.outputs[i]) * self.view.bits["partial"] // 8)
+
+    def _partial_in(self, i: int, step: Draft) -> Draft:
+        """Partial sums that were spilled come back once they have been stored."""
+        loader, storer = (self.unit(self.engine.name, v) for v in ("load_in", "store"))
+        channel = self.channel("partial", loader, self.array, 2)
+        row = self.load(loader, channel, self.outs[0], "partial", self._partial_bytes(i))
+        steps = self.mapping.steps(self.view.largest)
+        row.take.append(
+            self.channel("stored", storer, loader, steps["b"] * steps["m"] * steps["n"] + 1)
+        )
+        row.free.append(self._channels["stored"])
+        step.take.append(channel)
+        step.free.append(channel)
+        return row
+
+    def _partial_out(self, i: int, step: Draft) -> Draft:
+        """Partial sums leave the chip before the reduction is complete."""
+        loader, storer = (self.unit(self.engine.name, v) for v in ("load_in", "store"))
+        channel = self._out_channel("spill", storer)
+        step.reserve.append(channel)
+        step.put.append(channel)
+        row = self.store(storer, channel, "activation", "partial", self._partial_bytes(i))
+        steps = self.mapping.steps(self.view.largest)
+        signal = self.channel("stored", storer, loader, steps["b"] * steps["m"] * steps["n"] + 1)
+        row.reserve.append(signal)
+        row.put.append(signal)
+        return row
+
+    def _results(self, i: int, step: Draft) -> list[Draft]:
+        """What happens to an output tile: it stays, is stored, or goes through fused vector ops."""
+        shape, vector = self.shapes[i], self.stage.vector
+        moves = self.mapping.moves("out", shape.first, shape.last)
+        leaves = any(self.spilled(t) for t in self.outs)
+        if vector is None and not leaves:
+            return []
+        taker = (
+            self.unit(vector.name, "compute") if vector else self.unit(self.engine.name, "store")
+        )
+        channel = self._out_channel("out", taker)
+        if moves.enter:
+            step.reserve.append(channel)
+        if not moves.leave:
+            return []
+        step.put.append(channel)
+        outputs = int(self.outputs[i])
+        if vector is None:
+            size = -(-outputs * self.view.bits["out"] // 8)
+            return [self.store(taker, channel, self.role(self.outs[0]), "out", size)]
+        rows = shape.size["b"] * shape.size["m"] if shape.first["n"] else 0
+        assert self.tail is not None
+        return self.tail.rows(outputs, rows, channel, self.view.bits["out"])
+
+    def _tail(self) -> VectorTail | None:
+        vector, inner = self.stage.vector, {a.tensor for o in self.stage.ops for a in o.writes}
+        return VectorTail(self, vector, self.stage.ops[1:], inner) if vector else None

@@ -1,0 +1,230 @@
+"""The plan: stages, residency and the mapping of each stage, for a graph on a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from archsim.components.systolic_array import SystolicArray
+from archsim.components.vector_unit import VectorUnit
+from archsim.core.errors import ArchsimError, Infeasible, InputError, Unmappable, Unsupported
+from archsim.dataflows.base import dataflows
+from archsim.ir.graph import OpGraph
+from archsim.ir.mapping import Mapping
+from archsim.ir.op import Access, Kind, Op
+from archsim.ir.problem import Problem, problem
+from archsim.ir.target import Cost, Target, Tiles
+from archsim.ir.tensor import Role
+from archsim.system.build import Machine
+from archsim.system.place import (
+    PAGES,
+    Plan,
+    Stage,
+    StagedBlock,
+    check_capacity,
+    rule_option,
+    stage_blocks,
+)
+from archsim.system.residency import choose_resident
+
+FLOWS = ("weight_stationary", "output_stationary", "input_stationary")
+
+
+def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
+    """Decide everything that is not time: engines, fusion, residency, tiles.
+
+    Raises:
+        Infeasible: when the model does not fit the memories, or no tile fits on chip.
+        Unsupported: when no engine runs an op.
+    """
+    blocks, used = stage_blocks(graph, machine)
+    resident, resident_bytes = choose_resident(graph, machine, blocks)
+    need = check_capacity(graph, machine, resident)
+    stream = machine.sram.capacity_bytes - resident_bytes
+    page = max(1, stream // PAGES)
+    budget = page * (PAGES // 2)  # two stages in flight, each with half the room
+    staged = []
+    for block in blocks:
+        stages = []
+        for stage in block.stages:
+            chooser = _mac_stage if stage.ops[0].is_mac else _vector_stage
+            stages.append(chooser(stage, graph, machine, resident, budget, accumulator_bits, used))
+        staged.append(StagedBlock(block.block, tuple(stages)))
+    rules = [f"dispatch[{i}]" for i in range(len(machine.spec.dispatch))]
+    rules += [f"mapping[{i}]" for i in range(len(machine.spec.mapping))]
+    return Plan(
+        graph=graph,
+        machine=machine,
+        blocks=tuple(staged),
+        resident=resident,
+        resident_bytes=resident_bytes,
+        stream_bytes=stream,
+        dram_bytes=need,
+        accumulator_bits=accumulator_bits,
+        unmatched=tuple(r for r in rules if r not in used),
+    )
+
+
+def touched_bits(graph: OpGraph, access: Access) -> int:
+    """Bits of the distinct elements an access reaches."""
+    return graph.touched_bytes(access) * 8
+
+
+def _mac_stage(
+    stage: Stage,
+    graph: OpGraph,
+    machine: Machine,
+    resident: frozenset[str],
+    budget: int,
+    accumulator_bits: int,
+    used: set[str],
+) -> Stage:
+    op, engine = stage.ops[0], stage.engine
+    assert isinstance(engine, SystolicArray)
+    view = problem(op, graph.tensors, accumulator_bits)
+    dtype = graph.tensors[op.reads[1].tensor].dtype.name
+    if dtype not in engine.spec.rates:
+        raise Unsupported(
+            f"{stage.path} computes in {dtype}, and engine {engine.name} has no rate for it",
+            code="E302",
+            help=f"--set engines.{engine.name}.rates.{dtype}=1, or one of: "
+            f"{', '.join(engine.spec.rates)}",
+        )
+    target = Target(
+        engine=engine.name,
+        rows=engine.spec.rows,
+        cols=engine.spec.cols,
+        count=engine.spec.count,
+        clock_hz=engine.clock_hz,
+        buffer_bytes=budget,
+        dram_bytes_per_s=machine.dram.bytes_per_s,
+        dram_latency_s=machine.dram.latency_ps / 1e12,
+        cost=array_cost(engine, view, machine, dtype),
+        resident=resident,
+        objective=rule_option(machine, stage.path, op, "objective", used) or "latency",
+        **_fused(stage, graph, resident),
+    )
+    name = rule_option(machine, stage.path, op, "dataflow", used)
+    mapping = _map(stage, view, target, name)
+    room = sum(b.bytes for b in mapping.buffers.values())
+    tile = mapping.tile
+    room += 2 * (tile["b"] * tile["m"] * tile["n"] * target.fused_bits // 8)
+    return replace(stage, mapping=mapping, room_bytes=room)
+
+
+def array_cost(
+    engine: SystolicArray, view: Problem, machine: Machine, dtype: str
+) -> Callable[[Tiles], Cost]:
+    """Cost of tiles on an array: its own cycles, or those its operand feed takes if longer."""
+    feed = machine.sram.bytes_per_s / engine.clock_hz
+    partial = view.bits["partial"]
+
+    def cost(tiles: Tiles) -> Cost:
+        bare = engine.cost(tiles, dtype)
+        bits = bare.in_reads * view.bits["in"] + bare.weight_reads * view.bits["weight"]
+        bits = bits + (bare.out_writes + bare.out_reads) * partial
+        fed = np.ceil(bits / 8 / feed).astype(np.int64)
+        return replace(bare, cycles=np.maximum(bare.cycles, fed))
+
+    return cost
+
+
+def _map(stage: Stage, view: Problem, target: Target, name: str | None) -> Mapping:
+    if name is not None:
+        flow = dataflows.get(name)
+        return flow().map(view, target)
+    found: list[tuple[tuple[float, ...], Mapping]] = []
+    refused: ArchsimError | None = None
+    for kind in FLOWS:
+        flow = dataflows.get(kind)
+        try:
+            found.append(flow().search(view, target))
+        except Unmappable as error:
+            refused = error
+    if not found:
+        assert refused is not None
+        raise refused
+    return min(found, key=lambda f: f[0])[1]
+
+
+def _fused(stage: Stage, graph: OpGraph, resident: frozenset[str]) -> dict[str, Any]:
+    """What the target must know of the ops that take the tiles on."""
+    if stage.vector is None:
+        return {}
+    vector, tail = stage.vector, stage.ops[1:]
+    per = [vector.lane_cycles(op) for op in tail]
+    inner = {a.tensor for op in stage.ops for a in op.writes}
+    outputs = tail[0].points()
+    bits = 0
+    for op in tail:
+        for access in op.reads:
+            big = graph.tensors[access.tensor].elements * 2 > outputs
+            if access.tensor not in inner and access.tensor not in resident and big:
+                bits += -(-touched_bits(graph, access) // outputs)
+    for access in stage.ops[-1].writes:
+        if access.tensor not in resident:
+            bits += -(-touched_bits(graph, access) // outputs)
+
+    def cycles(points: Any, rows: Any) -> Any:
+        return sum(vector.cycles(point, row, points, rows) for point, row in per)
+
+    return {
+        "vector_cycles": cycles,
+        "vector_clock_hz": vector.clock_hz,
+        "whole_rows": any(op.reduces for op in tail),
+        "fused": True,
+        "fused_bits": bits,
+    }
+
+
+def _vector_stage(
+    stage: Stage,
+    graph: OpGraph,
+    machine: Machine,
+    resident: frozenset[str],
+    budget: int,
+    accumulator_bits: int,
+    used: set[str],
+) -> Stage:
+    """The largest tile of whole rows that leaves a pipeline of a few tiles."""
+    op = stage.ops[0]
+    if not isinstance(stage.engine, VectorUnit):
+        raise InputError(f"{stage.path} needs a vector unit", code="E201")
+    rows = max(ranks["M"] for _, ranks in op.cases())
+    per_row, whole = moved_bytes(op, graph, resident)
+    spare = budget - whole
+    fit = rows if per_row == 0 else spare // (2 * per_row)
+    if fit < 1:
+        raise Infeasible(
+            f"{stage.path}: one row needs {2 * per_row + whole} bytes on chip, {budget} are free",
+            code="E401",
+            help="a larger on-chip memory",
+        )
+    tile = rows if per_row == 0 else min(fit, max(1, -(-rows // 8)))
+    return replace(stage, tile_rows=tile, room_bytes=2 * per_row * tile + whole)
+
+
+def moved_bytes(op: Op, graph: OpGraph, resident: frozenset[str]) -> tuple[int, int]:
+    """Bytes per row that a vector op moves through DRAM, and bytes it reads once (parameters)."""
+    rows = op.rows()
+    per_row = whole = 0
+    for access in (*op.reads, *op.writes):
+        if access.tensor in resident:
+            continue
+        size = graph.touched_bytes(access)
+        if is_parameter(op, graph, access):
+            whole += size
+        else:
+            per_row += -(-size // rows)
+    return per_row, whole
+
+
+def is_parameter(op: Op, graph: OpGraph, access: Access) -> bool:
+    """True for an operand that every row shares, such as a norm's scale: read once per op."""
+    tensor = graph.tensors[access.tensor]
+    touched = tensor.elements if access.touched is None else access.touched
+    shared = touched <= op.points() // op.rows()
+    return op.kind is not Kind.GATHER and tensor.role is Role.WEIGHT and shared

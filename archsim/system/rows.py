@@ -1,0 +1,97 @@
+"""The book that a schedule is written in: units, channels and rows, and what rows count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from archsim.sim.program import Channel, Leaf, Loop, Program, Row, Unit
+
+ISSUE, RETIRE, LOAD, STORE, COMPUTE = range(5)  # roles: the order in which ports are served
+
+
+@dataclass
+class Draft:
+    """A row that may still gain tokens before it is written down."""
+
+    unit: int
+    op: int
+    dur_ps: int = 0
+    lag_ps: int = 0
+    run: int = 1
+    take: list[int] = field(default_factory=list)
+    reserve: list[int] = field(default_factory=list)
+    put: list[int] = field(default_factory=list)
+    free: list[int] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Book:
+    """Collects units, channels and rows, and closes into a Program and a table of counts."""
+
+    def __init__(self) -> None:
+        self._units: dict[str, int] = {}
+        self._unit_list: list[Unit] = []
+        self._channels: list[Channel] = []
+        self._named: dict[str, int] = {}
+        self.drafts: list[Draft] = []
+
+    def unit(self, name: str, role: int, timeline: str | None = None) -> int:
+        """Id of a unit, made at first mention."""
+        if name not in self._units:
+            self._units[name] = len(self._unit_list)
+            self._unit_list.append(Unit(name, timeline, role))
+        return self._units[name]
+
+    def name(self, unit: int) -> str:
+        """Name of a unit."""
+        return self._unit_list[unit].name
+
+    def is_shared(self, unit: int) -> bool:
+        """True for a unit whose timeline others use too."""
+        return self._unit_list[unit].timeline is not None
+
+    def channel(self, name: str, producer: int, consumer: int, depth: int) -> int:
+        """A new channel."""
+        self._channels.append(Channel(name, producer, consumer, depth))
+        return len(self._channels) - 1
+
+    def shared(self, name: str, producer: int, consumer: int, depth: int) -> int:
+        """The channel of a name, made at first mention; its depth is the largest asked for."""
+        if name not in self._named:
+            self._named[name] = self.channel(name, producer, consumer, depth)
+        i = self._named[name]
+        old = self._channels[i]
+        self._channels[i] = Channel(name, producer, consumer, max(depth, old.depth))
+        return i
+
+    def row(self, draft: Draft) -> int:
+        """Write a row down (it may still be amended); returns its id."""
+        self.drafts.append(draft)
+        return len(self.drafts) - 1
+
+    def leaf(self, drafts: Iterable[Draft]) -> Leaf:
+        """A leaf of rows, in order."""
+        return Leaf(tuple(self.row(d) for d in drafts))
+
+    def close(self, tree: Iterable[Loop | Leaf]) -> Program:
+        """The finished program."""
+        rows = tuple(
+            Row(
+                unit=d.unit,
+                dur_ps=d.dur_ps,
+                lag_ps=d.lag_ps,
+                take=tuple(d.take),
+                reserve=tuple(d.reserve),
+                put=tuple(d.put),
+                free=tuple(d.free),
+                run=d.run,
+                op=d.op,
+            )
+            for d in self.drafts
+        )
+        return Program(tuple(self._unit_list), tuple(self._channels), rows, tuple(tree))
+
+    def counts(self) -> tuple[dict[str, int], ...]:
+        """What each execution of a row counts, by row id."""
+        return tuple(d.counts for d in self.drafts)

@@ -1,0 +1,206 @@
+"""The sequencer: issues stages in order, a window ahead, and lets each unit wait for what it reads.
+
+Two units that only wait: `issue` hands out a place in the window and pages of on-chip room,
+`retire` takes both back when a stage has ended and tells those who wait for its results. Stages retire in
+order, so a unit waits only for the latest of the stages that it depends on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archsim.ir.tensor import Role
+from archsim.sim.program import Leaf, Loop, Program
+from archsim.system.mac_rows import MacWriter
+from archsim.system.place import PAGES, WINDOW, Plan, Stage, StagedBlock
+from archsim.system.rows import ISSUE, RETIRE, Book, Draft
+from archsim.system.vector_rows import VectorWriter
+from archsim.system.writer import Part
+
+BEFORE = -1  # waits for what an earlier block, or the iteration before, has written
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A program and what its rows mean: counts by row id, stages by op label."""
+
+    program: Program
+    counts: tuple[dict[str, int], ...]
+    stages: tuple[Stage, ...]
+    repeats: tuple[int, ...]  # by stage
+
+
+class Sequencer:
+    """Weaves the rows of all stages into one program."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.book = Book()
+        self.issue = self.book.unit("issue", ISSUE)
+        self.retire = self.book.unit("retire", RETIRE)
+        self.window = self.book.channel("window", self.issue, self.retire, WINDOW)
+        self.pages = self.book.channel("pages", self.issue, self.retire, PAGES)
+        self.stages: list[Stage] = []
+        self.repeats: list[int] = []
+        self.written: set[str] = set()
+
+    def schedule(self) -> Schedule:
+        """The whole program, checked for balance and deadlock when it is simulated."""
+        tree: list[Loop | Leaf] = []
+        for block in self.plan.blocks:
+            tree += self._block(block)
+        return Schedule(
+            self.book.close(tree), self.book.counts(), tuple(self.stages), tuple(self.repeats)
+        )
+
+    def _block(self, block: StagedBlock) -> list[Loop | Leaf]:
+        count = block.block.count
+        base = len(self.stages)
+        writers = []
+        for stage in block.stages:
+            self.stages.append(stage)
+            self.repeats.append(count)
+            kind = MacWriter if stage.ops[0].is_mac else VectorWriter
+            writers.append(kind(self.book, self.plan, stage, len(self.stages) - 1))
+        parts: list[Part] = []
+        entries: list[list[Draft]] = []
+        for writer in writers:
+            part = writer.write()
+            parts.append(part)
+            entries.append([row for row in part.first.values() if not row.take])
+        told, gates = self._waits(block, parts, [w.needs for w in writers])
+        body: list[Loop | Leaf] = []
+        for j, part in enumerate(parts):
+            tell = told.get(j, []) + (told.get(BEFORE, []) if j == len(parts) - 1 and count > 1
+                                      else [])  # fmt: skip
+            body.append(self._issue(block.stages[j], base + j, entries[j], gates.get(j, [])))
+            body += part.tree
+            body.append(self._retire(block.stages[j], base + j, part, tell))
+        self.written.update(name for stage in block.stages for name in stage.writes)
+        before: list[Loop | Leaf] = []
+        after: list[Loop | Leaf] = []
+        if told.get(BEFORE):
+            before = [self.book.leaf([self._tell(Draft(self.retire, base), told[BEFORE])])]
+        if count == 1:
+            return [*before, *body]
+        if told.get(BEFORE):  # what the last iteration told nobody waits for
+            drains = []
+            for unit in told[BEFORE]:
+                row = Draft(self._gate(unit), base)
+                row.take.append(self._dep(unit, 1))
+                row.free.append(self._dep(unit, 1))
+                drains.append(row)
+            after = [self.book.leaf(drains)]
+        loop = Loop(count, tuple(body), name=block.block.name, block=True)
+        return [*before, loop, *after]
+
+    def _waits(
+        self, block: StagedBlock, parts: list[Part], needs: list[dict[int, set[str]]]
+    ) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+        """Let units wait for the stages whose results they read.
+
+        Returns who is told by which stage, and which units wait behind a gate in which stage.
+        """
+        writer = {name: j for j, stage in enumerate(block.stages) for name in stage.writes}
+        carried = {before for before, _ in block.block.carry}
+        told: dict[int, list[int]] = {}
+        latest: dict[int, int] = {}
+        waits: dict[int, int] = {}
+        gates: dict[int, list[int]] = {}
+        for j, part in enumerate(parts):
+            for unit, row in part.first.items():
+                sources = [
+                    writer.get(name, BEFORE)
+                    for name in sorted(needs[j].get(unit, ()))
+                    if name in writer or name in carried or self._earlier(name)
+                ]
+                source = max((s for s in sources if s < j), default=None)
+                if source is None or source <= latest.get(unit, BEFORE - 1):
+                    continue  # an earlier wait of this unit implies it
+                latest[unit] = source
+                waits[unit] = waits.get(unit, 0) + 1
+                told.setdefault(source, []).append(unit)
+                channel = self._dep(unit, waits[unit] + 2)
+                if self.book.is_shared(unit):
+                    gates.setdefault(j, []).append(unit)
+                    channel = self._gated(unit)
+                row.take.append(channel)
+                row.free.append(channel)
+        return told, gates
+
+    def _earlier(self, name: str) -> bool:
+        return name in self.written and self.plan.graph.tensors[name].role is not Role.WEIGHT
+
+    def _dep(self, unit: int, depth: int) -> int:
+        name = self.book.name(unit)
+        return self.book.shared(f"results>{name}", self.retire, self._gate(unit), depth)
+
+    def _gate(self, unit: int) -> int:
+        """Who waits for results on behalf of a unit: itself, or a gate before a shared port.
+
+        A unit on a shared timeline has no step that only waits, so that its port is the only
+        thing it ever asks for.
+        """
+        if not self.book.is_shared(unit):
+            return unit
+        return self.book.unit(f"{self.book.name(unit)}.gate", ISSUE)
+
+    def _gated(self, unit: int) -> int:
+        return self.book.shared(f"gate>{self.book.name(unit)}", self._gate(unit), unit, WINDOW)
+
+    def _tell(self, row: Draft, units: list[int]) -> Draft:
+        for unit in units:
+            channel = self._dep(unit, 1)
+            row.reserve.append(channel)
+            row.put.append(channel)
+        return row
+
+    def _issue(self, stage: Stage, index: int, entries: list[Draft], gates: list[int]) -> Leaf:
+        place = Draft(self.issue, index)
+        place.reserve.append(self.window)
+        place.put.append(self.window)
+        rows = [place]
+        pages = self._pages(stage)
+        if pages:
+            rows.append(Draft(self.issue, index, run=pages, reserve=[self.pages], put=[self.pages]))
+        go = Draft(self.issue, index)
+        for row in entries:
+            channel = self.book.shared(
+                f"go>{self.book.name(row.unit)}", self.issue, row.unit, WINDOW
+            )
+            go.reserve.append(channel)
+            go.put.append(channel)
+            row.take.append(channel)
+            row.free.append(channel)
+        for unit in gates:
+            row = Draft(self._gate(unit), index)
+            row.take.append(self._dep(unit, 1))
+            row.free.append(self._dep(unit, 1))
+            row.reserve.append(self._gated(unit))
+            row.put.append(self._gated(unit))
+            rows.append(row)
+        return self.book.leaf([*rows, go])
+
+    def _retire(self, stage: Stage, index: int, part: Part, tell: list[int]) -> Leaf:
+        done = self.book.shared(
+            f"done<{self.book.name(part.finisher)}", part.finisher, self.retire, WINDOW + 1
+        )
+        end = part.last[part.finisher]
+        end.reserve.append(done)
+        end.put.append(done)
+        row = Draft(self.retire, index)
+        row.take += [done, self.window]
+        row.free += [done, self.window]
+        rows = [self._tell(row, tell)]
+        pages = self._pages(stage)
+        if pages:
+            rows.append(Draft(self.retire, index, run=pages, take=[self.pages], free=[self.pages]))
+        return self.book.leaf(rows)
+
+    def _pages(self, stage: Stage) -> int:
+        return min(PAGES, -(-stage.room_bytes // self.plan.page_bytes))
+
+
+def schedule(plan: Plan) -> Schedule:
+    """The program of a plan."""
+    return Sequencer(plan).schedule()

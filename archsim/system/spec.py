@@ -1,0 +1,129 @@
+"""The machine description as frozen data: clocks, memories, engines, movers, and rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import Field, create_model
+
+from archsim.components.base import engines
+from archsim.core.data import find
+from archsim.core.spec import Hertz, Spec
+from archsim.core.yamlio import Document, load_spec
+from archsim.interconnect.base import links
+from archsim.memory.base import memories
+
+SCHEMA = "archsim.hardware/1"
+
+
+class Placement(Spec):
+    """Which memories may hold each role, the preferred one first."""
+
+    weights: tuple[str, ...] = ()
+    """Memories for weights; default: the first dram."""
+
+    kv_cache: tuple[str, ...] = ()
+    """Memories for the KV cache; default: the first dram."""
+
+    activations: tuple[str, ...] = ()
+    """Memories for activations; default: the first sram while they fit, then the first dram."""
+
+
+class DispatchRule(Spec):
+    """Sends ops to an engine; the first rule that matches an op wins."""
+
+    ops: str | tuple[str, ...]
+    """Op class, or glob on the op's path such as `layer/attn.*`; `*` is every op."""
+
+    run_on: str
+    """Engine: a name under `engines:`."""
+
+
+class MappingRule(Spec):
+    """How ops are mapped; for each option the first matching rule that gives it wins."""
+
+    ops: str | tuple[str, ...]
+    """Op class, or glob on the op's path; `*` is every op."""
+
+    dataflow: str | None = None
+    """A template: see `archsim list dataflows`. Default: the template that is fastest."""
+
+    fuse: Literal["none", "elementwise", "reductions"] | None = None
+    """Vector ops that run on the tiles of the op before them: none, those without a reduction
+    (default), or reductions too, for which tiles hold whole output rows."""
+
+    objective: Literal["latency", "compute"] | None = None
+    """What tile sizes minimise: time (default), or array cycles before anything else."""
+
+
+class EnergyChoice(Spec):
+    """Which table of energy and area rows is used."""
+
+    table: str = "7nm"
+    """Name of a table: see `archsim list energy`."""
+
+
+class HardwareBase(Spec):
+    """A machine: what holds, what computes, what moves, and the rules between them."""
+
+    schema_: Literal["archsim.hardware/1"] = Field(alias="schema")
+    """Version of this file's form."""
+
+    name: str
+    """Name in reports."""
+
+    description: str = ""
+    """One line for people."""
+
+    clocks: dict[str, Hertz]
+    """Clocks by name; every component names one of them."""
+
+    placement: Placement = Placement()
+    """Which memories hold what."""
+
+    dispatch: tuple[DispatchRule, ...] = ()
+    """Which engine runs which op."""
+
+    mapping: tuple[MappingRule, ...] = ()
+    """How ops are mapped."""
+
+    energy: EnergyChoice = EnergyChoice()
+    """Energy and area rows."""
+
+    provenance: dict[str, str] = {}
+    """Where each number comes from, by dotted path; `assumed` where there is no source."""
+
+
+@cache
+def hardware_type(names: tuple[str, ...]) -> type[HardwareBase]:
+    """The spec with the unions of all registered kinds; `names` keys the cache."""
+    return create_model(
+        "HardwareSpec",
+        __base__=HardwareBase,
+        __doc__=HardwareBase.__doc__,
+        memory=(dict[str, memories.union()], Field(description="Things that hold.")),
+        engines=(dict[str, engines.union()], Field(description="Things that compute.")),
+        interconnect=(
+            dict[str, links.union()],
+            Field(default_factory=dict, description="Things that move."),
+        ),
+    )
+
+
+def hardware_spec() -> type[HardwareBase]:
+    """The spec of a machine with every kind that is registered now."""
+    return hardware_type((*memories.names(), *engines.names(), *links.names()))
+
+
+def load_hardware(
+    source: str | Any, *, set_: Sequence[str] = (), set_files: Sequence[str] = ()
+) -> tuple[Any, Document]:
+    """A machine by name, path or data, with overrides applied.
+
+    Raises:
+        InputError: with every problem of the file, each at its line and column.
+    """
+    where = find(source, "configs") if isinstance(source, str) else source
+    return load_spec(where, hardware_spec(), set_=set_, set_files=set_files)

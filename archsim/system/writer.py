@@ -1,0 +1,128 @@
+"""What stage writers share: units and channels by name, loads, stores, nests of alike tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from archsim.sim.program import Leaf, Loop
+from archsim.system.place import Plan, Stage
+from archsim.system.rows import COMPUTE, LOAD, STORE, Book, Draft
+
+PS_PER_S = 10**12
+
+
+@dataclass
+class Node:
+    """A run of alike tiles: a body of nodes, or the index of a leaf."""
+
+    count: int
+    body: list[Node] = field(default_factory=list)
+    leaf: int = -1
+
+
+@dataclass
+class Part:
+    """The rows of one stage, with the first row of each unit and the one that ends the stage."""
+
+    tree: list[Loop | Leaf]
+    first: dict[int, Draft]
+    last: dict[int, Draft]
+    finisher: int
+
+
+def duration_ps(cycles: int, clock_hz: float) -> int:
+    """Picoseconds of integer cycles, rounded up once."""
+    return -(-cycles * PS_PER_S // int(clock_hz))
+
+
+class Writer:
+    """Writes the rows of one stage into the book."""
+
+    def __init__(self, book: Book, plan: Plan, stage: Stage, index: int) -> None:
+        self.book, self.plan, self.stage, self.index = book, plan, stage, index
+        self.machine = plan.machine
+        self.graph = plan.graph
+        self.part = Part([], {}, {}, -1)
+        self.needs: dict[int, set[str]] = {}  # tensors each unit reads: it waits for their writers
+        self.held: list[tuple[int, int]] = []  # (unit, channel) given back at the stage's end
+        self._channels: dict[str, int] = {}
+
+    def unit(self, owner: str, verb: str) -> int:
+        """A loader, storer or compute unit of an engine."""
+        if verb == "compute":
+            return self.book.unit(owner, COMPUTE)
+        role = STORE if verb == "store" else LOAD
+        return self.book.unit(f"{owner}.{verb}", role, self.machine.dram.name)
+
+    def channel(self, name: str, producer: int, consumer: int, depth: int) -> int:
+        """A channel of this stage, made at first mention."""
+        if name not in self._channels:
+            full = f"{self.stage.path}:{name}"
+            self._channels[name] = self.book.channel(full, producer, consumer, depth)
+        return self._channels[name]
+
+    def draft(self, unit: int, dur_ps: int = 0, lag_ps: int = 0) -> Draft:
+        """A row of this stage; remembers the first and the last of each unit."""
+        row = Draft(unit=unit, op=self.index, dur_ps=dur_ps, lag_ps=lag_ps)
+        self.part.first.setdefault(unit, row)
+        self.part.last[unit] = row
+        return row
+
+    def need(self, unit: int, tensor: str) -> None:
+        """Remember that a unit reads a tensor of the graph."""
+        self.needs.setdefault(unit, set()).add(tensor)
+
+    def load(self, unit: int, channel: int, tensor: str, operand: str, size_bytes: int) -> Draft:
+        """Bring a tile of a tensor in from DRAM."""
+        self.need(unit, tensor)
+        role = self.role(tensor)
+        dma, dram = self.machine.dma, self.machine.dram
+        row = self.draft(unit, dma.transfer_ps(dram, size_bytes), dram.latency_ps)
+        row.reserve.append(channel)
+        row.put.append(channel)
+        row.counts = {
+            f"dram.read.{role}.{operand}": size_bytes,
+            "sram.write": size_bytes,
+            "dma.transfer": size_bytes,
+        }
+        return row
+
+    def store(self, unit: int, channel: int, role: str, operand: str, size_bytes: int) -> Draft:
+        """Take a tile out to DRAM."""
+        dma, dram = self.machine.dma, self.machine.dram
+        row = self.draft(unit, dma.transfer_ps(dram, size_bytes))
+        row.take.append(channel)
+        row.free.append(channel)
+        row.counts = {
+            f"dram.write.{role}.{operand}": size_bytes,
+            "sram.read": size_bytes,
+            "dma.transfer": size_bytes,
+        }
+        return row
+
+    def role(self, tensor: str) -> str:
+        """Role of a tensor, as reports name it."""
+        return self.graph.tensors[tensor].role.value
+
+    def spilled(self, tensor: str) -> bool:
+        """True when a tensor passes through DRAM."""
+        return tensor not in self.plan.resident
+
+    def tree(self, nest: list[Node], leaf: Callable[[int], Leaf]) -> list[Loop | Leaf]:
+        """The loops of a nest with the rows of its leaves, written in execution order."""
+        out: list[Loop | Leaf] = []
+        for node in nest:
+            body: list[Loop | Leaf] = (
+                [leaf(node.leaf)] if node.leaf >= 0 else self.tree(node.body, leaf)
+            )
+            if node.count > 1:
+                out.append(Loop(node.count, tuple(body), name=self.stage.path))
+            else:
+                out.extend(body)
+        return out
+
+    def release(self) -> None:
+        """Give back, in each unit's last row, what was held over the whole stage."""
+        for unit, channel in self.held:
+            self.part.last[unit].free.append(channel)

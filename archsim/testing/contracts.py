@@ -1,0 +1,142 @@
+"""Promises that every registered plug-in keeps: test classes to inherit, or to run over a registry.
+
+A plug-in's author writes `class TestMine(EngineContract): plugin = MyEngine` and has most tests.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from archsim.components.base import Engine
+from archsim.core.errors import Unmappable
+from archsim.core.yamlio import load_spec
+from archsim.dataflows.base import Dataflow
+from archsim.energy.table import load_table
+from archsim.interconnect.base import Link
+from archsim.ir.problem import problem
+from archsim.ir.target import Cost, Target, Tiles
+from archsim.memory.base import Memory
+from archsim.testing.functional import execute
+from archsim.testing.problems import conv, gemm
+
+
+class PartContract:
+    """What every kind that a machine description can name promises."""
+
+    plugin: ClassVar[Any]
+
+    def test_its_example_loads_and_comes_back_from_its_own_dump(self) -> None:
+        """Load, dump, load is identity."""
+        spec, _ = load_spec(self.plugin.example(), self.plugin.Spec)
+        again, _ = load_spec(spec.to_data(), self.plugin.Spec)
+        assert again == spec
+
+    def test_every_field_says_what_it_means(self) -> None:
+        """Field docs are the reference manual."""
+        missing = [n for n, f in self.plugin.Spec.model_fields.items() if not f.description]
+        assert [n for n in missing if n != "kind"] == []
+
+    def test_it_says_in_one_sentence_what_it_is(self) -> None:
+        """`archsim list` prints the first line of the docstring."""
+        assert (self.plugin.__doc__ or "").strip().split("\n")[0].endswith(".")
+
+
+class EngineContract(PartContract):
+    """What an engine promises."""
+
+    plugin: ClassVar[type[Engine]]
+
+    def engine(self) -> Engine:
+        """The example, on a clock of 1 GHz."""
+        spec, _ = load_spec(self.plugin.example(), self.plugin.Spec)
+        return self.plugin("part", spec, 1e9)
+
+    def test_its_area_and_leakage_come_from_the_table(self) -> None:
+        """Area is positive in every table, and silicon leaks."""
+        for name in ("45nm", "7nm"):
+            assert self.engine().area_mm2(load_table(name)) > 0
+            assert self.engine().leakage_w(load_table(name)) >= 0
+
+    def test_its_actions_have_rows_in_every_table(self) -> None:
+        """An action without a row is refused when it is named, never free."""
+        for name in ("45nm", "7nm"):
+            table = load_table(name)
+            for component, action in self.plugin.ACTIONS:
+                if action != "*" and component != "sram":
+                    assert table.of(component, action).source
+
+    def test_it_names_the_op_kinds_it_runs(self) -> None:
+        """An engine that runs nothing is no engine."""
+        assert self.plugin.KINDS
+
+
+class MemoryContract(PartContract):
+    """What a memory promises."""
+
+    plugin: ClassVar[type[Memory]]
+
+    def memory(self) -> Memory:
+        """The example, on a clock of 1 GHz."""
+        spec, _ = load_spec(self.plugin.example(), self.plugin.Spec)
+        return self.plugin("part", spec, 1e9)
+
+    def test_a_transfer_takes_bytes_over_bandwidth_rounded_up(self) -> None:
+        """The closed form, and never no time at all."""
+        memory = self.memory()
+        for size in (1, 64, 4097, 10**9):
+            exact = size * 10**12 / memory.bytes_per_s
+            assert exact <= memory.transfer_ps(size) < exact + 2
+
+    def test_it_delivers_no_more_than_its_peak(self) -> None:
+        """Efficiency is a share."""
+        assert 0 < self.memory().bytes_per_s <= self.memory().peak_bytes_per_s
+
+
+class LinkContract(PartContract):
+    """What a mover promises: only what every part does."""
+
+    plugin: ClassVar[type[Link]]
+
+
+class DataflowContract:
+    """What a mapping template promises, shown on a plain, a ragged-edged and a windowed op."""
+
+    plugin: ClassVar[type[Dataflow]]
+    CASES: ClassVar[tuple[Any, ...]] = (
+        gemm(1, 16, 16, 16),
+        gemm(2, 13, 7, 29),
+        conv(1, 1, 5, 3, (9, 8), 3, (2, 1, 1)),
+        conv(1, 4, 1, 1, (8, 8), 3, (1, 1, 1)),
+    )
+
+    def target(self, buffer_bytes: int) -> Target:
+        """A 4 x 4 array that costs one cycle a multiply-accumulate row."""
+
+        def cost(tiles: Tiles) -> Cost:
+            cycles = tiles.b * tiles.m * tiles.n * tiles.k // 16 + 1
+            zero = np.zeros_like(cycles)
+            return Cost(cycles, zero, zero, zero, zero, zero, zero)
+
+        return Target("array", 4, 4, 1, 1e9, buffer_bytes, 1e9, cost=cost)
+
+    def test_its_mappings_compute_the_op_and_move_what_they_say(self) -> None:
+        """The same object that is timed is executed, tile by tile."""
+        for op, tensors in self.CASES:
+            view = problem(op, tensors, 32)
+            for buffer_bytes in (200, 10**6):
+                try:
+                    mapping = self.plugin().map(view, self.target(buffer_bytes))
+                except Unmappable:
+                    assert buffer_bytes == 200
+                    continue
+                entered = execute(mapping)
+                for operand, tiles in entered.items():
+                    assert tiles == sum(mapping.transfers(operand, e) for e in view.cases)
+
+    def test_its_nest_prints(self) -> None:
+        """`archsim map` shows it."""
+        op, tensors = self.CASES[0]
+        text = self.plugin().map(problem(op, tensors, 32), self.target(10**6)).render()
+        assert self.plugin.kind in text

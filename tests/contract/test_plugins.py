@@ -1,0 +1,20 @@
+"""Does every registered plug-in keep its promises?"""
+
+from archsim.components.base import engines
+from archsim.dataflows.base import dataflows
+from archsim.interconnect.base import links
+from archsim.memory.base import memories
+from archsim.testing import contracts
+
+ROOMS = {
+    contracts.EngineContract: engines,
+    contracts.MemoryContract: memories,
+    contracts.LinkContract: links,
+    contracts.DataflowContract: dataflows,
+}
+
+# one test class per plug-in, so that a failure names it
+for contract, registry in ROOMS.items():
+    for kind, plugin in registry.items():
+        name = f"Test_{kind}"
+        globals()[name] = type(name, (contract,), {"plugin": plugin})

@@ -1,0 +1,116 @@
+"""Do the examples in the manual run, do its links lead somewhere, and is its transcript real?"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+from typer.testing import CliRunner
+
+from archsim.cli import _app
+
+if TYPE_CHECKING:
+    from sybil import Example
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def invoke(line: str) -> tuple[int, str]:
+    """Status and stdout of an `archsim ...` command line, run in this process."""
+    program, *arguments = shlex.split(line)
+    assert program == "archsim", f"only archsim is run here, not {line!r}"
+    done = CliRunner().invoke(_app.build(), arguments, prog_name="archsim")
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.output
+    return done.exit_code, done.stdout
+
+
+def shape(text: str) -> list[str]:
+    """Lines of a transcript without what a number's digits change: digits, bars, column widths."""
+    lines = []
+    for line in text.strip().splitlines():
+        plain = re.sub(r"key [0-9a-f]{8}", "key #", line)
+        plain = re.sub(r"[0-9a-f]{8}/result", "#/result", plain)
+        plain = re.sub(r"\d+(\.\d+)?(e[+-]\d+)?", "#", plain)
+        lines.append(re.sub(r"\s+", " ", re.sub("━+", "━", plain)).strip())
+    return lines
+
+
+def check_transcript(example: Example) -> str | None:
+    """Run each `$ ` line of a console block and compare what follows it, in shape."""
+    for block in re.split(r"^\$ ", str(example.parsed), flags=re.MULTILINE)[1:]:
+        command, _, expected = block.partition("\n")
+        if not command.startswith("archsim "):
+            assert not expected.strip(), f"output of {command!r} is shown but cannot be checked"
+            continue
+        status, text = invoke(command)
+        if status != 0:
+            return f"{command}: exit status {status}"
+        if expected.strip() and shape(text) != shape(expected):
+            return f"{command} prints:\n{text}"
+    return None
+
+
+SYBIL = Sybil(
+    parsers=[PythonCodeBlockParser(), CodeBlockParser("console", check_transcript)],
+    path=str(ROOT),
+)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_every_block_of_code_in_a_document_runs(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for example in SYBIL.parse(path).examples():
+        example.evaluate()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
+    targets = re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", path.read_text())
+    assert [t for t in targets if not (path.parent / t).exists()] == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_every_path_that_a_document_names_exists(path: Path) -> None:
+    """Backquoted paths of the tree: a moved file must take its mentions with it."""
+    rooms = "archsim|configs|workloads|docs|tests|schemas|benchmarks"
+    named = re.findall(rf"`((?:{rooms})/[\w./-]+)`", path.read_text())
+    wanted = [name for name in named if "my_" not in name]
+    assert [name for name in wanted if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "line"),
+    [(verb, line) for verb, module in _app.verbs().items() for line in module.EXAMPLES],
+    ids=lambda value: value.replace("/", "."),
+)
+def test_every_example_of_the_help_runs(
+    verb: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, text = invoke(line)
+    assert status == 0
+    assert text.strip() or verb == "schema"
+
+
+def test_the_index_of_decisions_lists_every_decision() -> None:
+    folder = ROOT / "docs" / "adr"
+    listed = set(re.findall(r"\]\((\d{4}-[\w-]+\.md)\)", (folder / "README.md").read_text()))
+    assert listed == {path.name for path in folder.glob("0*.md")}
+
+
+def test_every_decision_has_the_three_parts() -> None:
+    for path in (ROOT / "docs" / "adr").glob("0*.md"):
+        heads = re.findall(r"^## (.+)$", path.read_text(), re.MULTILINE)
+        assert heads == ["Context", "Decision", "Consequences"], path.name

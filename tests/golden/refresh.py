@@ -1,0 +1,70 @@
+"""Refreshes the golden numbers: every shipped workload on every shipped machine.
+
+`make golden` runs it and prints what changed, for the commit message. The `why` column is written
+by hand and kept: hand calculation, closed form, or "regression only".
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from pathlib import Path
+
+from archsim import api
+from archsim.core.data import names
+from archsim.core.errors import ArchsimError
+
+TABLE = Path(__file__).parent / "runs.csv"
+COLUMNS = ("hardware", "workload", "time_ps", "bound_ps", "energy_j", "dram_bytes", "why")
+NEW = "regression only"
+
+Row = dict[str, str]
+
+
+def measure(hardware: str, workload: str) -> Row:
+    """The numbers of one run as texts; an error's code where there is no run."""
+    try:
+        result = api.run(hardware, workload).result
+    except ArchsimError as error:
+        return {"time_ps": error.code, "bound_ps": "", "energy_j": "", "dram_bytes": ""}
+    (traffic,) = result["traffic"].values()
+    return {
+        "time_ps": str(result["time_ps"]),
+        "bound_ps": str(result["bound_ps"]),
+        "energy_j": f"{result['metrics']['energy_j']['total']:.12g}",
+        "dram_bytes": str(traffic["total_bytes"]),
+    }
+
+
+def committed() -> dict[tuple[str, str], Row]:
+    """The rows of the table by hardware and workload."""
+    if not TABLE.exists():
+        return {}
+    with TABLE.open(newline="") as file:
+        return {(row["hardware"], row["workload"]): row for row in csv.DictReader(file)}
+
+
+def main() -> None:
+    """Measure everything, write the table, print the differences."""
+    before, rows, report = committed(), [], []
+    for hardware in names("configs"):
+        for workload in names("workloads"):
+            old = before.get((hardware, workload), {})
+            new = measure(hardware, workload)
+            for column, value in new.items():
+                if old.get(column) != value:
+                    change = f"{old.get(column) or '-'} -> {value or '-'}"
+                    report.append(f"{hardware} {workload} {column}: {change}")
+            why = {"why": old.get("why") or NEW}
+            rows.append({"hardware": hardware, "workload": workload, **new, **why})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    TABLE.write_text(text.getvalue())
+    sys.stdout.write("\n".join(report or ["no number changed"]) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Did a number change? Every shipped workload on every shipped machine, against the table."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+_spec = importlib.util.spec_from_file_location("golden", Path(__file__).parent / "refresh.py")
+assert _spec is not None
+assert _spec.loader is not None
+golden = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(golden)
+
+ROWS = golden.committed()
+
+
+@pytest.mark.parametrize(("hardware", "workload"), list(ROWS), ids="-on-".join)
+def test_a_run_gives_the_committed_numbers(hardware: str, workload: str) -> None:
+    row = ROWS[hardware, workload]
+    found = golden.measure(hardware, workload)
+    assert found == {key: row[key] for key in found}
+
+
+def test_every_shipped_pair_has_a_row_that_says_why() -> None:
+    pairs = {(h, w) for h in golden.names("configs") for w in golden.names("workloads")}
+    assert set(ROWS) == pairs, "run `make golden`"
+    assert all(row["why"] for row in ROWS.values())
