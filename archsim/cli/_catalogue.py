@@ -24,7 +24,7 @@ def entries(kind: str) -> list[Entry]:
     if kind == "suites":
         from archsim.validation import list_suites
 
-        return [(info.name, info.proves) for info in list_suites()]
+        return [(info.suite, info.proves) for info in list_suites()]
     return [(name, _first_sentence(cls.__doc__ or "")) for name, cls in _registry(kind)]
 
 

@@ -23,6 +23,6 @@ def refuse_to_replace(output: str | None, *, force: bool) -> None:
         )
 
 
-def run_folder(output: str | None, key: str) -> Path:
-    """The folder of a run: the chosen one, or `runs/<date>-<first 8 of the key>`."""
-    return Path(output) if output else Path("runs") / f"{time.strftime('%Y%m%d')}-{key[:8]}"
+def run_folder(parent: str, key: str) -> Path:
+    """The folder of a run below another: named by the day and the first 8 letters of its key."""
+    return Path(parent) / f"{time.strftime('%Y%m%d')}-{key[:8]}"

@@ -60,7 +60,7 @@ def machine_text(found: dict[str, Any]) -> str:
     from archsim.cli._output import table_text
     from archsim.core.units import format_bytes, format_si
 
-    head = f"{found['name']}: {found['description']}".rstrip(": ")
+    head = table_text([[f"{found['name']}: {found['description']}".rstrip(": ")]])
     tree = {k: v for k, v in found["resolved"].items() if k not in _SAID_ELSEWHERE}
     rows: list[list[str]] = [
         [f"peak {dtype}", format_si(peak, "FLOP/s"), f"ridge {ridge:.4g} FLOP/B"]

@@ -24,6 +24,7 @@ Output = Annotated[
 def command(output: Output = "runs") -> None:
     """Run real models on two machines, end to end."""
     from archsim import api
+    from archsim.cli._folder import run_folder
     from archsim.core.units import format_si
     from archsim.report.render import summary
 
@@ -31,23 +32,17 @@ def command(output: Output = "runs") -> None:
     for workload in WORKLOADS:
         for machine in MACHINES:
             report = api.run(machine, workload)
-            folder = Path(output) / f"{machine}-{workload}-{report.key[:8]}"
+            folder = run_folder(output, report.key)
             report.write(folder)
-            metrics = report.metrics
-            rows.append(
-                [
-                    workload, machine,
-                    format_si(metrics["time_s"], "s"), format_si(metrics["energy_j"]["total"], "J"),
-                    f"{report.result['ratio_to_bound']:.2f}", folder.name,
-                ]
-            )  # fmt: skip
+            metrics, ratio = report.metrics, report.result["ratio_to_bound"]
+            time, energy = metrics["time_s"], metrics["energy_j"]["total"]
+            said = (format_si(time, "s"), format_si(energy, "J"), f"{ratio:.2f}")
+            rows.append((workload, machine, *said, folder.name))
             if (machine, workload) == (MACHINES[0], HEADLINE):
                 out.result(summary(report, width=out.width(), colour=out.colour()) + "\n")
                 opened = folder
-    header = ["workload", "machine", "time", "energy", "x bound", f"folder in {output}/"]
+    header = ("workload", "machine", "time", "energy", "x bound", f"folder in {output}/")
     out.result(out.table_text(rows, header))
-    out.result("\nEach folder holds result.json, ops.csv, manifest.json and config.resolved.yaml.")
-    out.result(
-        "The same again: archsim run npu llama-3-8b --phase decode --batch 16 --context 2048"
-    )
+    out.result("\nEach folder holds result.json, ops.csv, manifest.json, config.resolved.yaml.")
+    out.result(f"One of them again: archsim run {MACHINES[0]} {HEADLINE}")
     out.result(str(opened / "result.json"))

@@ -1,5 +1,6 @@
 """`archsim run`: one simulation, a run folder, a summary."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -80,7 +81,7 @@ def command(
             hardware, workload,
             fidelity=fidelity, engine=engine, exact=exact, seed=seed, **inputs,
         )  # fmt: skip
-    folder = run_folder(output, report.key)
+    folder = Path(output) if output else run_folder("runs", report.key)
     report.write(folder)
     out.show_report(report, fmt)
     for text in report.result["fidelity_notes"]:

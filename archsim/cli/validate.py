@@ -64,5 +64,7 @@ def _list(fmt: str, out_file: str | None) -> None:
     elif fmt == "csv":
         out.emit(out.csv_text(rows), out_file)
     else:
-        header = list(rows[0]) if rows else []
-        out.emit(out.table_text([[str(v) for v in row.values()] for row in rows], header), out_file)
+        parts = [
+            [(key.replace("_", " "), str(value)) for key, value in row.items()] for row in rows
+        ]
+        out.emit("\n\n".join(out.table_text(part) for part in parts), out_file)

@@ -77,7 +77,6 @@ def _between(
         return read, write, area * grow, leak * grow
     share = log(capacity / low[0]) / log(high[0] / low[0])
     a, b, c, d = (
-        exp(log(x) * (1 - share) + log(y) * share)
-        for x, y in zip(low[1], high[1], strict=True)
+        exp(log(x) * (1 - share) + log(y) * share) for x, y in zip(low[1], high[1], strict=True)
     )
     return a, b, c, d

@@ -47,11 +47,19 @@ class Problem:
         """Extents that cover every case: tile sizes are chosen for them."""
         return Extents(*(max(c.of(rank) for c in self.cases) for rank in "bmnk"))
 
-    def in_elements(self, b: Ints, m: Ints, k: Ints) -> Ints:
-        """Distinct input elements that tiles of b x m x k patches reach (upper bound inside)."""
+    def in_elements(self, b: Ints, m: Ints, k: Ints, m_tile: Ints | int) -> Ints:
+        """Distinct input elements that tiles of b x m x k patches reach (upper bound inside).
+
+        Args:
+            b: problems of each tile.
+            m: rows of each tile.
+            k: reduction length of each tile.
+            m_tile: rows of a full tile of the mapping: tiles of whole output rows start at a row.
+        """
         if self.op.kind is not Kind.CONV:
             return b * m * k
-        return b * self._channels(k) * self._pixels(m)
+        aligned = np.broadcast_to(np.asarray(m_tile) % self.op.ranks["OW"] == 0, np.shape(m))
+        return b * self._channels(k) * self._pixels(m, aligned)
 
     def _channels(self, k: Ints) -> Ints:
         r = self.op.ranks
@@ -59,16 +67,16 @@ class Problem:
         whole = -(-k // taps)
         # a tile that starts inside a channel reaches one channel more
         straddle = ((k % taps != 0) & (k < r["IC"] * taps)).astype(np.int64)
-        return np.minimum(whole + straddle, r["IC"])
+        return np.asarray(np.minimum(whole + straddle, r["IC"]))
 
-    def _pixels(self, m: Ints) -> Ints:
+    def _pixels(self, m: Ints, aligned: NDArray[np.bool_]) -> Ints:
         r, w = self.op.ranks, self.op.window
         assert w is not None
         full_h = touched_axis(r["OH"], w.stride[0], r["FH"], w.dilation[0], w.pad[0], w.in_size[0])
         full_w = touched_axis(r["OW"], w.stride[1], r["FW"], w.dilation[1], w.pad[1], w.in_size[1])
 
-        def pixels(outputs: int) -> int:
-            rows = -(-outputs // r["OW"])
+        def pixels(outputs: int, whole: bool) -> int:
+            rows = -(-outputs // r["OW"]) if whole else -(-(outputs - 1) // r["OW"]) + 1
             if rows >= r["OH"]:  # whole images; a tile may straddle one more
                 images = min(-(-rows // r["OH"]), r["B"])
                 return images * full_h * full_w
@@ -76,9 +84,9 @@ class Problem:
             high = touched_axis(rows, w.stride[0], r["FH"], w.dilation[0], 0, 1 << 30)
             return min(high, full_h) * full_w
 
-        sizes, where = np.unique(m, return_inverse=True)
-        table = np.array([pixels(int(size)) for size in sizes], dtype=np.int64)
-        return table[where].reshape(np.shape(m))
+        keys, where = np.unique(2 * m + aligned, return_inverse=True)
+        table = np.array([pixels(int(key) // 2, bool(key % 2)) for key in keys], dtype=np.int64)
+        return np.asarray(table[where].reshape(np.shape(m)))
 
 
 def problem(op: Op, tensors: Mapping[str, Tensor], accumulator_bits: int) -> Problem:

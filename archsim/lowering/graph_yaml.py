@@ -115,9 +115,9 @@ class GraphFile(Spec):
     repeat: PositiveInt = 1
     """Times that the whole list runs."""
 
-    ops: tuple[
-        Annotated[GemmLine | ConvLine | VectorLine, Field(discriminator="kind")], ...
-    ] = Field(min_length=1)
+    ops: tuple[Annotated[GemmLine | ConvLine | VectorLine, Field(discriminator="kind")], ...] = (
+        Field(min_length=1)
+    )
     """Ops in order; one may only come after an earlier one."""
 
 

@@ -191,7 +191,9 @@ def _document(source: str | Path | dict[str, Any]) -> Document:
     text = str(source)
     path = Path(source)
     if path.suffix == ".csv":
-        return _wrap(path.stem, {"topology": _real(path)}, {"weights": "int8", "activations": "int8"})
+        # SCALE-Sim counts words of one size, partial sums too
+        words = dict.fromkeys(("weights", "activations", "accumulators"), "int8")
+        return _wrap(path.stem, {"topology": _real(path)}, words)
     if path.suffix == ".json":
         return _wrap(path.resolve().parent.name or path.stem, {"hf_config": _real(path)})
     if not path.is_file() and text in model_names() and text not in names("workloads"):

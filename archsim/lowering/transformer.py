@@ -134,9 +134,7 @@ def _attention(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
     problems, rows = s.batch * m.kv_heads, m.heads // m.kv_heads * s.new
     hidden = p.tensor("hidden", (tokens, h))
     normed = p.tensor("attn.normed", (tokens, h))
-    q, k, v = (
-        p.tensor(f"attn.{n}", (tokens, w)) for n, w in (("q", wide), ("k", kv), ("v", kv))
-    )
+    q, k, v = (p.tensor(f"attn.{n}", (tokens, w)) for n, w in (("q", wide), ("k", kv), ("v", kv)))
     ops = [
         p.norm("attn_norm", m.norm, hidden, normed, (tokens, h)),
         p.linear("attn.qkv", "qkv_proj", normed, (q, k, v), (tokens, wide + 2 * kv, h),
@@ -184,9 +182,7 @@ def _ffn(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
     gate: list[Access] = []
     if m.ffn_matrices == 3:
         gate = [p.tensor("ffn.gated", (tokens, wide))]
-        ops.append(
-            p.linear("ffn.gate", "ffn", normed, gate[0], (tokens, wide, h), bias=m.ffn_bias)
-        )
+        ops.append(p.linear("ffn.gate", "ffn", normed, gate[0], (tokens, wide, h), bias=m.ffn_bias))
     ops.append(p.linear("ffn.up", "ffn", normed, up, (tokens, wide, h), bias=m.ffn_bias))
     act = p.vector("ffn.act", "activation", [up, *gate], [acted], (tokens, wide), m.activation)
     if gate:

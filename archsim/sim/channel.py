@@ -7,11 +7,14 @@ is known how long it waits, and for which step of the other end.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from heapq import heappush
+from typing import TYPE_CHECKING, cast
 
-from archsim.sim.clock import Time, Wake
+from archsim.sim.clock import NORMAL, Time, Wake
 
 if TYPE_CHECKING:
+    from simpy import Event
+
     from archsim.sim.engine import UnitProcess
 
 
@@ -21,13 +24,14 @@ class Channel:
     The author of a token or a slot is the number of the step that gave it.
     """
 
-    __slots__ = ("consumer", "env", "getter", "producer", "reserver", "slots", "tokens")
+    __slots__ = ("consumer", "env", "getter", "producer", "queue", "reserver", "slots", "tokens")
 
     consumer: UnitProcess
     producer: UnitProcess
 
     def __init__(self, env: Time, depth: int) -> None:
         self.env = env
+        self.queue = cast("list[tuple[int, int, int, Event]]", env._queue)
         self.slots = depth
         self.tokens: deque[tuple[int, int]] = deque()  # (ready, author) of tokens not got
         self.getter: Wake | None = None
@@ -57,7 +61,7 @@ class Channel:
         else:
             self.getter = None
             self.consumer.waits_until(ready, author)
-            self.env.at(ready, getter)
+            heappush(self.queue, (ready, NORMAL, next(self.env._eid), getter))
 
     def reserve(self, operand: int) -> Wake | None:
         """Claim a slot; None when one is free, else the event of its being handed over."""
@@ -76,4 +80,5 @@ class Channel:
         else:
             self.reserver = None
             self.producer.waits_until(self.env._now, author)
-            self.env.at(self.env._now, reserver)
+            now = self.env._now
+            heappush(self.queue, (now, NORMAL, next(self.env._eid), reserver))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from archsim.core.errors import LawViolation
 from archsim.sim import walk
 from archsim.sim.code import Code
 from archsim.sim.fold import Jump
@@ -27,12 +28,14 @@ class Log:
 
     Attributes:
         start: First entry of each unit.
+        steps: Entries of each unit.
         row: Row id.
         pred: Number of the step that bound it, within that step's unit; -1 for none.
         via: What bound it: operand of the row, -1 own step before, -2 - u the timeline's user u.
     """
 
     start: Sequence[int]
+    steps: Sequence[int]
     row: Any
     pred: Any
     via: Any
@@ -56,6 +59,9 @@ def critical_path(
         unit_end_ps: End of each unit's last step.
         steps: Steps of each unit, skipped ones included.
         plain: Whether to walk in plain Python even where a compiled walk is there.
+
+    Raises:
+        LawViolation: The log does not lead back to the start.
     """
     function = None if plain else compiled("walk")
     units, rows = len(code.start), code.program.rows
@@ -74,17 +80,19 @@ def critical_path(
     if function is None:
         columns = tuple(memoryview(column) for column in columns)
     run: Callable[..., Any] = function or walk.walk
-    run(
+    walked = run(
         last,
         steps[last] - 1 if units else -1,
-        units,
+        *(units, sum(steps)),
         *(ints(row.dur_ps for row in rows), ints(row.lag_ps for row in rows)),
         *(ints(code.verb_at), ints(code.verb_ring), ints(code.ring_writer)),
-        *(ints(log.start), *columns),
+        *(ints(log.start), ints(log.steps), *columns),
         ints(jump.times for jump in jumps),
         *(flat([j.at for j in jumps]), flat([j.period for j in jumps]), flat(totals)),
         *(ints([0] * (len(jumps) + 1)), ints([0] * (len(jumps) + 1))),
         *(ints([0] * len(rows)), ints([0] * len(rows))),
         *(busy, lagged),
     )
+    if walked < 0:
+        raise LawViolation("the critical path leaves the log of steps")
     return np.array(busy, dtype=np.int64), np.array(lagged, dtype=np.int64)

@@ -10,8 +10,7 @@ from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from simpy import Timeout
-
+from archsim.sim.clock import Wake
 from archsim.sim.code import BEGIN, END, HALT
 from archsim.sim.kernel import GRANT, OWN
 
@@ -31,19 +30,26 @@ UNKNOWN = -1  # end of a wait for something nobody has given yet
 
 
 class Step:
-    """A row with its channels at hand."""
+    """A row with its channels at hand; an operand is (its place, the channel, is it the last)."""
 
-    __slots__ = ("dur_ps", "free", "index", "lag_ps", "put", "reserve", "run", "take")
+    __slots__ = ("dur_ps", "free", "index", "lag_ps", "put", "reserve", "run", "take", "takes")
 
     def __init__(self, index: int, row: Row, channels: list[Channel]) -> None:
         self.index = index
         self.dur_ps = row.dur_ps
         self.lag_ps = row.lag_ps
         self.run = row.run
-        self.take = tuple(channels[c] for c in row.take)
-        self.reserve = tuple(channels[c] for c in row.reserve)
+        self.takes = len(row.take)
+        self.take = _operands(row.take, channels, 0)
+        self.reserve = _operands(row.reserve, channels, self.takes)
         self.put = tuple(channels[c] for c in row.put)
         self.free = tuple(channels[c] for c in row.free)
+
+
+def _operands(
+    ids: tuple[int, ...], channels: list[Channel], first: int
+) -> tuple[tuple[int, Channel, bool], ...]:
+    return tuple((first + i, channels[c], i + 1 == len(ids)) for i, c in enumerate(ids))
 
 
 class UnitProcess:
@@ -122,21 +128,18 @@ class UnitProcess:
 
     def take(self, row: Step, first: int = 0) -> Waits:
         """Get a token of every channel of the row, in order."""
-        channels = row.take
-        for i in range(first, len(channels)):
-            event = channels[i].get(i)
+        for i, channel, last in row.take[first:] if first else row.take:
+            event = channel.get(i)
             if event is not None:
-                return (event,) if i + 1 == len(channels) else _then(event, self.take, row, i + 1)
+                return (event,) if last else _then(event, self.take, row, i + 1)
         return ()
 
     def reserve(self, row: Step, first: int = 0) -> Waits:
         """Claim a slot of every channel of the row, in order."""
-        channels = row.reserve
-        for i in range(first, len(channels)):
-            event = channels[i].reserve(len(row.take) + i)
+        for i, channel, last in row.reserve[first:] if first else row.reserve:
+            event = channel.reserve(i)
             if event is not None:
-                last = i + 1 == len(channels)
-                return (event,) if last else _then(event, self.reserve, row, i + 1)
+                return (event,) if last else _then(event, self.reserve, row, i + 1 - row.takes)
         return ()
 
     def use(self, row: Step, dur_ps: int | None = None) -> Waits:
@@ -149,8 +152,10 @@ class UnitProcess:
         if self.line is not None:
             return (self.line.use(self, dur_ps),)
         if dur_ps:
+            event = Wake(self.env)
             self.due = self.env._now + dur_ps
-            return (Timeout(self.env, dur_ps),)
+            self.env.at(self.due, event)
+            return (event,)
         return ()
 
     def free(self, row: Step) -> None:
@@ -176,7 +181,7 @@ class UnitProcess:
         waited = when_ps - self.since
         if waited:
             run, row = self.run, self.row
-            stall = run.stall_in if self.operand < len(run.steps[row].take) else run.stall_out
+            stall = run.stall_in if self.operand < run.steps[row].takes else run.stall_out
             stall[row] += waited
             self.via = self.operand
             self.pred = author

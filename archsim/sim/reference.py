@@ -249,7 +249,8 @@ def run_reference(
             for k, dtype in enumerate(dtypes)
         ]
         steps = [unit.n + int(run.skipped[unit.index]) for unit in run.units]
-        path = critical_path(code, Log(start, *columns), run.jumps, ends, steps, plain=False)
+        log = Log(start, [unit.n for unit in run.units], *columns)
+        path = critical_path(code, log, run.jumps, ends, steps, plain=False)
     count = np.array(run.count, dtype=np.int64)
     durations = np.array([row.dur_ps for row in program.rows], dtype=np.int64)
     return RunResult(

@@ -83,7 +83,7 @@ def run_compiled(
     steps = [int(n) + int(s) for n, s in zip(run.n, run.skipped, strict=True)]
     path = None
     if critical:
-        log = Log(run.log_at.tolist(), *run.columns)
+        log = Log(run.log_at.tolist(), [int(n) for n in run.n], *run.columns)
         path = critical_path(code, log, run.jumps, ends, steps, plain=plain)
     count, stall_in, stall_out, stall_shared = (np.array(c, dtype=np.int64) for c in run.counters)
     return RunResult(

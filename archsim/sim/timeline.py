@@ -40,10 +40,11 @@ class SharedTimeline:
         one waiter.
         """
         event = Wake(self.env)
-        if self.shortcut and not self.asked and self.env.peek() > self.env._now:
-            self._grant(unit, dur_ps, event)
-            return event
         if not self.asked:
+            queue = self.env._queue
+            if self.shortcut and (not queue or queue[0][0] > self.env._now):
+                self._grant(unit, dur_ps, event)
+                return event
             late = Wake(self.env)
             late.callbacks.append(self._arbitrate)
             self.env.at(self.env._now, late, GRANT_PRIORITY)

@@ -20,6 +20,7 @@ def walk(  # noqa: PLR0912, PLR0915 - one function, as in the kernel
     u: int,
     v: int,
     units: int,
+    most: int,
     # the program (see code.py)
     dur: Ints,
     lag: Ints,
@@ -28,6 +29,7 @@ def walk(  # noqa: PLR0912, PLR0915 - one function, as in the kernel
     ring_writer: Ints,
     # the log by unit
     log_at: Ints,
+    log_n: Ints,
     log_row: Ints,
     log_pred: Ints,
     log_via: Ints,
@@ -51,7 +53,8 @@ def walk(  # noqa: PLR0912, PLR0915 - one function, as in the kernel
     some periods later, the periods before are multiplied instead of walked.
 
     Returns:
-        Steps walked.
+        Steps walked; -1 when the path leaves the log or grows beyond `most` steps, which only a
+        wrong log makes it do.
     """
     walked = 0
     token = False
@@ -116,9 +119,11 @@ def walk(  # noqa: PLR0912, PLR0915 - one function, as in the kernel
                     saved_lag[row] = lagged[row]
         # Add the step and go to what bound it.
         walked += 1
-        place = log_at[u] + step
         if epoch >= 0:
-            place -= total[epoch * units + u]
+            step -= total[epoch * units + u]
+        if step < 0 or step >= log_n[u] or walked > most:
+            return -1
+        place = log_at[u] + step
         row = log_row[place]
         busy[row] += dur[row]
         if token:

@@ -112,7 +112,9 @@ class MacWriter(Writer):
         bits = self.view.bits
         self.cost: Cost = array_cost(self.engine, self.view, self.machine, self.dtype)(tiles)
         self.in_bytes: Ints = -(
-            -self.view.in_elements(size["b"], size["m"], size["k"]) * bits["in"] // 8
+            -self.view.in_elements(size["b"], size["m"], size["k"], mapping.tile["m"])
+            * bits["in"]
+            // 8
         )
         self.weight_bytes: Ints = -(-size["b"] * size["k"] * size["n"] * bits["weight"] // 8)
         self.outputs: Ints = size["b"] * size["m"] * size["n"]

@@ -93,18 +93,20 @@ def _mac_stage(
             help=f"--set engines.{engine.name}.rates.{dtype}=1, or one of: "
             f"{', '.join(engine.spec.rates)}",
         )
+    objective = rule_option(machine, stage.path, op, "objective", used) or "latency"
     target = Target(
         engine=engine.name,
         rows=engine.spec.rows,
         cols=engine.spec.cols,
         count=engine.spec.count,
         clock_hz=engine.clock_hz,
-        buffer_bytes=budget,
+        # cycles first: the stage may take all the room, and then runs alone
+        buffer_bytes=budget * 2 if objective == "compute" else budget,
         dram_bytes_per_s=machine.dram.bytes_per_s,
         dram_latency_s=machine.dram.latency_ps / 1e12,
         cost=array_cost(engine, view, machine, dtype),
         resident=resident,
-        objective=rule_option(machine, stage.path, op, "objective", used) or "latency",
+        objective=objective,
         **_fused(stage, graph, resident),
     )
     name = rule_option(machine, stage.path, op, "dataflow", used)

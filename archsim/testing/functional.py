@@ -171,7 +171,7 @@ def _input_tile(mapping: Mapping, values: Values, step: Step) -> tuple[Array, Ar
     places = np.unique(values.places(b, m, k))
     places = places[places >= 0]
     size = [np.array([step.size(r)]) for r in "bmk"]
-    charged = int(mapping.problem.in_elements(*size)[0])
+    charged = int(mapping.problem.in_elements(*size, mapping.tile["m"])[0])
     if len(places) > charged:
         raise UnsoundMappingError(f"in: a tile reaches {len(places)} elements, {charged} are moved")
     if not len(places):

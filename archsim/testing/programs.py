@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from archsim.sim.program import Channel, Leaf, Loop, Program, Row, Unit
+from archsim.sim.result import RunResult
 
 T = TypeVar("T")
 ITERATIONS = (1, 2, 3, 4, 5, 7, 12, 25, 60)
@@ -212,3 +213,19 @@ def permuted(program: Program, seed: int) -> tuple[Program, list[int], list[int]
 
 def _scatter(items: Sequence[T], to: list[int]) -> list[T]:
     return [item for _, item in sorted(zip(to, items, strict=True), key=lambda pair: pair[0])]
+
+
+def outcome(result: RunResult) -> dict[str, object]:
+    """Everything of a result that must not depend on the engine or on folding."""
+    arrays = {
+        "count": result.count,
+        "busy": result.busy_ps,
+        "stall_in": result.stall_in_ps,
+        "stall_out": result.stall_out_ps,
+        "stall_shared": result.stall_shared_ps,
+        "unit_end": result.unit_end_ps,
+        "critical_busy": result.critical_busy_ps,
+        "critical_lag": result.critical_lag_ps,
+    }
+    listed = {name: None if a is None else a.tolist() for name, a in arrays.items()}
+    return {"makespan": result.makespan_ps, **listed}

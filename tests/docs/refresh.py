@@ -1,4 +1,4 @@
-"""Writes the generated part of the documentation: JSON Schemas and the reference pages.
+"""Writes the generated part of the documentation: schemas, reference pages, README's transcript.
 
 `make docs` runs it; a test compares what is committed with what it would write. The texts come from
 the field docs of the specs and from the command line's own help, so there is nothing to keep up.
@@ -6,8 +6,12 @@ the field docs of the specs and from the command line's own help, so there is no
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+import shlex
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,11 +57,11 @@ def manual(kind: str, schema: dict[str, Any]) -> str:
         f"# {kind.capitalize()} files\n",
         "Generated from the fields of the description by `make docs`. Quantities are texts with a "
         "unit,\nsuch as `80 GiB` or `1.2 TB/s`.\n",
-        *section("The file", schema),
+        *section("The file", schema, schema["$defs"]),
     ]
-    for name, part in schema.get("$defs", {}).items():
+    for name, part in schema["$defs"].items():
         if "properties" in part:
-            parts += section(title_of(name), part)
+            parts += section(title_of(name), part, schema["$defs"])
     return "\n".join(parts)
 
 
@@ -67,7 +71,7 @@ def title_of(name: str) -> str:
     return ".".join(path[:2])
 
 
-def section(title: str, part: dict[str, Any]) -> Iterator[str]:
+def section(title: str, part: dict[str, Any], parts: dict[str, Any]) -> Iterator[str]:
     """One part of a file as a table of its keys."""
     yield f"## {title}\n"
     if part.get("description"):
@@ -77,9 +81,15 @@ def section(title: str, part: dict[str, Any]) -> Iterator[str]:
         needed = key in part.get("required", ())
         default = "needed" if needed else f"`{json.dumps(field['default'])}`" if (
             field.get("default") not in (None, "", {}, [])) else ""  # fmt: skip
-        meaning = " ".join(field.get("description", "").split()).replace("|", "\\|")
+        said = field.get("description") or parts.get(name_of(field), {}).get("description", "")
+        meaning = " ".join(said.split()).replace("|", "\\|")
         rows.append(f"| `{key}` | {value_of(field)} | {default} | {meaning} |")
     yield "\n".join(rows) + "\n"
+
+
+def name_of(field: dict[str, Any]) -> str:
+    """The schema's own name of the part that a key holds, or nothing."""
+    return str(field.get("$ref", "")).rpartition("/")[2]
 
 
 def value_of(field: dict[str, Any]) -> str:
@@ -103,12 +113,30 @@ def plain_value_of(field: dict[str, Any]) -> str:
     if "examples" in field:
         return "such as " + " or ".join(f"`{e}`" for e in field["examples"])
     if "$ref" in field:
-        return title_of(field["$ref"].rpartition("/")[2])
+        return title_of(name_of(field))
     return str(field.get("type", "anything"))
 
 
+def with_transcripts(text: str) -> str:
+    """A document with the output of each `$ archsim` line in its console blocks made anew."""
+
+    def again(block: re.Match[str]) -> str:
+        arguments = shlex.split(block["line"])[1:]
+        done = CliRunner().invoke(_app.build(), arguments, prog_name="archsim")
+        return f"```console\n$ {block['line']}\n{done.stdout}```"
+
+    shown = re.compile(r"```console\n\$ (?P<line>archsim .+)\n(?P<output>(?!\$|```)(.*\n)+?)```")
+    return shown.sub(again, text)
+
+
+def written() -> dict[str, str]:
+    """Everything that `make docs` writes: the generated pages, and README's transcripts."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        return {**pages(), "README.md": with_transcripts((ROOT / "README.md").read_text())}
+
+
 if __name__ == "__main__":
-    for path, text in pages().items():
+    for path, text in written().items():
         file = ROOT / path
         file.parent.mkdir(parents=True, exist_ok=True)
         before = file.read_text() if file.exists() else ""

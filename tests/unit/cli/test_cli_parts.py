@@ -21,13 +21,9 @@ if TYPE_CHECKING:
 
 
 def test_a_run_folder_is_named_by_day_and_content() -> None:
-    folder = run_folder(None, "9f31c2ab" + "0" * 56)
+    folder = run_folder("runs", "9f31c2ab" + "0" * 56)
     assert folder.parent.name == "runs"
     assert folder.name == f"{time.strftime('%Y%m%d')}-9f31c2ab"
-
-
-def test_a_chosen_folder_is_taken_as_it_is(tmp_path: Path) -> None:
-    assert run_folder(str(tmp_path / "mine"), "key") == tmp_path / "mine"
 
 
 def test_a_folder_with_content_is_not_replaced_unasked(tmp_path: Path) -> None:

@@ -1,0 +1,206 @@
+"""Runs a suite: each row through its adapter, metrics over all rows, pass or fail."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import fmean, median, quantiles
+from typing import Any
+
+from archsim.core.errors import ArchsimError, InputError
+from archsim.validation.base import Row, adapters
+from archsim.validation.suite import (
+    HERE,
+    Suite,
+    SuiteInfo,
+    Tolerance,
+    check_columns,
+    load_suite,
+    read_table,
+    suite_names,
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One metric of one row."""
+
+    id: str
+    metric: str
+    want: float | None
+    got: float | None
+    status: str  # pass | fail | unsupported
+    gating: bool
+    reason: str | None = None
+
+    @property
+    def ape_pct(self) -> float | None:
+        """Absolute error in percent of the wanted value."""
+        if self.want is None or self.got is None:
+            return None
+        if self.want == 0:
+            return 0.0 if self.got == 0 else 100.0
+        return 100.0 * abs(self.got - self.want) / abs(self.want)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "id": self.id, "metric": self.metric, "want": self.want, "got": self.got,
+            "ape_pct": self.ape_pct, "status": self.status, "reason": self.reason,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ValidationResult:
+    """The outcome of a suite."""
+
+    suite: Suite
+    rows: int
+    cases: tuple[Case, ...]
+    wall_s: float
+
+    @property
+    def unsupported(self) -> int:
+        """Rows that archsim cannot express."""
+        return len({c.id for c in self.cases if c.status == "unsupported"})
+
+    @property
+    def passed(self) -> bool:
+        """Every gating metric inside its tolerance, every row expressed."""
+        return not self.unsupported and all(m["pass"] for m in self.metrics().values())
+
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """Statistics by metric; rows that do not gate are reported under `<metric>.ungated`."""
+        out = {}
+        for name, text in self.suite.metrics.items():
+            cases = [c for c in self.cases if c.metric == name and c.got is not None]
+            out[name] = _statistics([c for c in cases if c.gating], Tolerance(text))
+            loose = [c for c in cases if not c.gating]
+            if loose:
+                out[f"{name}.ungated"] = _statistics(loose, Tolerance("report"))
+        return out
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "schema": "archsim.validation/1",
+            "suite": self.suite.suite,
+            "rows": self.rows,
+            "compared": self.rows - self.unsupported,
+            "unsupported": self.unsupported,
+            "pass": self.passed,
+            "wall_s": self.wall_s,
+            "metrics": self.metrics(),
+            "cases": [c.to_dict() for c in self.cases],
+        }
+
+    def to_csv(self) -> str:
+        """One line a case."""
+        text = io.StringIO()
+        heads = ["id", "metric", "want", "got", "ape_pct", "status", "reason"]
+        writer = csv.DictWriter(text, heads, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(c.to_dict() for c in self.cases)
+        return text.getvalue()
+
+
+def _statistics(cases: list[Case], tolerance: Tolerance) -> dict[str, Any]:
+    errors = [c.ape_pct for c in cases if c.ape_pct is not None]
+    signed = [
+        100.0 * (c.got - c.want) / c.want
+        for c in cases
+        if c.want is not None and c.got is not None and c.want
+    ]
+    within = sum(c.status == "pass" for c in cases)
+    mape = fmean(errors) if errors else 0.0
+    good = within == len(cases) and tolerance.holds_mean(mape)
+    return {
+        "n": len(cases),
+        "exact": sum(c.want == c.got for c in cases),
+        "gating": tolerance.gating,
+        "tolerance": tolerance.text,
+        "within_tolerance": within,
+        "pass": good or not tolerance.gating,
+        "mape_pct": mape,
+        "median_ape_pct": median(errors) if errors else 0.0,
+        "p90_ape_pct": _p90(errors),
+        "max_ape_pct": max(errors, default=0.0),
+        "bias_pct": fmean(signed) if signed else 0.0,
+    }
+
+
+def _p90(errors: list[float]) -> float:
+    if len(errors) < 2:
+        return max(errors, default=0.0)
+    return quantiles(errors, n=10, method="inclusive")[8]
+
+
+def list_suites() -> list[SuiteInfo]:
+    """Every suite: what it proves, rows, tolerance, last measured error."""
+    return [SuiteInfo.of(load_suite(name)) for name in suite_names()]
+
+
+def validate(
+    name: str, table: Path | None = None, limit: int | None = None, workers: int = 1
+) -> ValidationResult:
+    """Run a suite on its own table, or on another of the same columns.
+
+    Raises:
+        InputError: for an unknown suite, a table that cannot be read or lacks a column.
+    """
+    began = time.perf_counter()
+    suite = load_suite(name)
+    adapter = adapters.get(name)()
+    path = table or HERE / "tables" / suite.table
+    rows = read_table(path)
+    check_columns(path, rows, adapter, suite)
+    rows = rows[:limit]
+    if workers > 1:
+        with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+            found = list(pool.map(_row, [name] * len(rows), rows, chunksize=8))
+    else:
+        found = [_row(name, row) for row in rows]
+    cases = tuple(case for some in found for case in some)
+    return ValidationResult(suite, len(rows), cases, time.perf_counter() - began)
+
+
+def _row(name: str, row: Row) -> list[Case]:
+    suite, adapter = load_suite(name), adapters.get(name)()
+    label = row[adapter.ID]
+    try:
+        got = adapter.run(row)
+    except InputError:
+        raise
+    except (ArchsimError, ValueError) as error:
+        return [
+            Case(label, metric, None, None, "unsupported", True, str(error))
+            for metric in suite.metrics
+        ]
+    cases = []
+    for metric, text in suite.metrics.items():
+        tolerance, gates = Tolerance(text), adapter.gates(metric, row)
+        want = _number(row[metric], metric, label)
+        fine = not gates or tolerance.holds(want, got[metric])
+        cases.append(
+            Case(
+                label, metric, want, got[metric],
+                "pass" if fine else "fail", gates and tolerance.gating,
+                None if fine else f"wanted {want:g}, got {got[metric]:g}",
+            )
+        )  # fmt: skip
+    return cases
+
+
+def _number(text: str, metric: str, label: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise InputError(
+            f'{label}: column {metric} expects a number, got "{text}"', code="E105"
+        ) from None
+    return int(value) if value.is_integer() else value
