@@ -9,6 +9,9 @@ from collections.abc import Sequence
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program on some arguments (default: those of the process), then exit."""
-    from archsim.cli._app import run
+    try:
+        from archsim.cli._app import build
 
-    run(argv)
+        build()(args=None if argv is None else list(argv), prog_name="archsim")
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -8,7 +8,7 @@ import importlib
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from types import ModuleType
 from typing import Any
@@ -134,11 +134,3 @@ def _forget_stdout() -> None:
     """The reader of our output has left: send the rest nowhere, silently."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
-
-
-def run(argv: Sequence[str] | None) -> None:
-    """Run the program; always ends in SystemExit."""
-    try:
-        build()(args=None if argv is None else list(argv), prog_name="archsim")
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)

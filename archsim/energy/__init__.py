@@ -1,1 +1,1 @@
-"""Energy and area: rows by class and action, scaling between nodes, and where each number is from."""
+"""Energy and area: rows by class and action, scaling between nodes, and their sources."""

@@ -6,6 +6,7 @@ never free.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -179,7 +180,7 @@ class EnergyTable:
         )
 
     def _unknown(
-        self, what: str, component: str, action: str, known: dict[tuple[str, str], object]
+        self, what: str, component: str, action: str, known: Mapping[tuple[str, str], object]
     ) -> InputError:
         words = [f"{c}.{a}" for c, a in known]
         close = nearest(f"{component}.{action}", words)

@@ -179,7 +179,10 @@ def _op(parts: Parts, line: GemmLine | ConvLine | VectorLine, batch: int) -> Op:
         return parts.batched(line.name, "gemm", (reads, weight, out), size)
     if isinstance(line, ConvLine):
         shape = (batch, line.channels, line.height, line.width)
-        square = lambda x: (x, x)  # noqa: E731
+
+        def square(x: int) -> tuple[int, int]:
+            return x, x
+
         size_ = ConvSize(
             line.filters, square(line.taps), square(line.stride), square(line.pad),
             square(line.dilation), line.groups,

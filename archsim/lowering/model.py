@@ -1,4 +1,4 @@
-"""What a model file says: the architecture's numbers, what is expected of them, and their source."""
+"""What a model file says: the architecture's numbers, what they must come out as, the source."""
 
 from __future__ import annotations
 

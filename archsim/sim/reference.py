@@ -245,7 +245,7 @@ def run_reference(
         start = list(accumulate((unit.n for unit in run.units), initial=0))[:-1]
         dtypes = (np.int32, np.int32, np.int16)
         columns = [
-            np.concatenate([np.array(unit.log[k], dtype) for unit in run.units])
+            np.concatenate([np.empty(0, dtype), *(np.array(u.log[k], dtype) for u in run.units)])
             for k, dtype in enumerate(dtypes)
         ]
         steps = [unit.n + int(run.skipped[unit.index]) for unit in run.units]

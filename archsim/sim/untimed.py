@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from archsim.sim.code import Code, flatten
 from archsim.sim.executor import Executor
-from archsim.sim.fold import watched
+from archsim.sim.fold import SHORTEST
 from archsim.sim.program import Program
 
 FEWEST_STEPS = 20_000  # a sample in Python costs about as much as so many compiled steps (measured)
@@ -18,5 +18,9 @@ FEWEST_STEPS = 20_000  # a sample in Python costs about as much as so many compi
 def check_ends(program: Program) -> None:
     """Raise Deadlock, without times, unless the program can run to its end."""
     code: Code = flatten(program)
-    watch = watched(code, blocks_only=False, fewest_steps=FEWEST_STEPS)
+    watch = {
+        i
+        for i, loop in enumerate(code.loops)
+        if loop.slot >= 0 and loop.n >= SHORTEST and loop.steps >= FEWEST_STEPS
+    }
     Executor(code, watch=watch, logging=False, timed=False).run()

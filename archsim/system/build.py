@@ -49,12 +49,12 @@ class Machine:
 
     def area_mm2(self) -> dict[str, float]:
         """Silicon area by component."""
-        parts = {**self.engines, **self.memories}
+        parts: dict[str, Engine | Memory] = {**self.engines, **self.memories}
         return {name: part.area_mm2(self.table) for name, part in sorted(parts.items())}
 
     def leakage_w(self) -> dict[str, float]:
         """Static power by component."""
-        parts = {**self.engines, **self.memories}
+        parts: dict[str, Engine | Memory] = {**self.engines, **self.memories}
         return {name: part.leakage_w(self.table) for name, part in sorted(parts.items())}
 
 

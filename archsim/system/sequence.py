@@ -1,8 +1,8 @@
 """The sequencer: issues stages in order, a window ahead, and lets each unit wait for what it reads.
 
 Two units that only wait: `issue` hands out a place in the window and pages of on-chip room,
-`retire` takes both back when a stage has ended and tells those who wait for its results. Stages retire in
-order, so a unit waits only for the latest of the stages that it depends on.
+`retire` takes both back when a stage has ended and tells those who wait for its results. Stages
+retire in order, so a unit waits only for the latest of the stages that it depends on.
 """
 
 from __future__ import annotations

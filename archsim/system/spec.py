@@ -97,24 +97,28 @@ class HardwareBase(Spec):
 
 
 @cache
-def hardware_type(names: tuple[str, ...]) -> type[HardwareBase]:
-    """The spec with the unions of all registered kinds; `names` keys the cache."""
-    return create_model(
-        "HardwareSpec",
-        __base__=HardwareBase,
-        __doc__=HardwareBase.__doc__,
-        memory=(dict[str, memories.union()], Field(description="Things that hold.")),
-        engines=(dict[str, engines.union()], Field(description="Things that compute.")),
-        interconnect=(
-            dict[str, links.union()],
+def _spec(kinds: tuple[type[Any], ...]) -> type[HardwareBase]:
+    """The spec with the unions of all registered kinds, which key the cache."""
+    fields: dict[str, Any] = {
+        "memory": (_named(memories.union()), Field(description="Things that hold.")),
+        "engines": (_named(engines.union()), Field(description="Things that compute.")),
+        "interconnect": (
+            _named(links.union()),
             Field(default_factory=dict, description="Things that move."),
         ),
+    }
+    return create_model(
+        "HardwareSpec", __base__=HardwareBase, __doc__=HardwareBase.__doc__, **fields
     )
+
+
+def _named(union: Any) -> Any:
+    return dict[str, union]
 
 
 def hardware_spec() -> type[HardwareBase]:
     """The spec of a machine with every kind that is registered now."""
-    return hardware_type((*memories.names(), *engines.names(), *links.names()))
+    return _spec((*memories.classes(), *engines.classes(), *links.classes()))
 
 
 def load_hardware(

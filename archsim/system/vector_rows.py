@@ -55,9 +55,8 @@ class VectorTail:
     def rows(self, points: int, rows: int, channel: int | None, in_bits: int) -> list[Draft]:
         """The rows of one tile; `channel` brings it from the array, if it comes from there."""
         out: list[Draft] = []
-        cycles = sum(
-            int(self.vector.cycles(p, r, np.int64(points), np.int64(rows))) for p, r in self.costs
-        )
+        tile = np.array([points]), np.array([rows])
+        cycles = int(sum(self.vector.cycles(point, row, *tile)[0] for point, row in self.costs))
         hz = self.vector.clock_hz
         latency = duration_ps(self.vector.spec.latency_cycles, hz)
         known = self.unit in self.w.part.first

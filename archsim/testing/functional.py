@@ -45,7 +45,8 @@ class Values:
         bs, ms, ks = (np.arange(*r) for r in (b, m, k))
         if self.op.kind is not Kind.CONV:
             _, em, ek = self.input.shape
-            return (bs[:, None, None] * em + ms[None, :, None]) * ek + ks[None, None, :]
+            flat: Array = (bs[:, None, None] * em + ms[None, :, None]) * ek + ks[None, None, :]
+            return flat
         r, w = self.op.ranks, self.op.window
         assert w is not None
         image, oh, ow = np.unravel_index(ms, (r["B"], r["OH"], r["OW"]))
@@ -56,12 +57,12 @@ class Values:
         inside = (y >= 0) & (y < high) & (x >= 0) & (x < wide)
         channel = bs[:, None, None] * r["IC"] + ic[None, None, :]
         plane = image[None, :, None] * (r["G"] * r["IC"]) + channel
-        flat = (plane * high + y[None]) * wide + x[None]
-        return np.where(inside[None], flat, -1)
+        inner = (plane * high + y[None]) * wide + x[None]
+        return np.asarray(np.where(inside[None], inner, -1))
 
     def patches(self, places: Array) -> Array:
         """Input values at positions; zero where there is padding."""
-        return np.where(places < 0, 0, self.input.ravel()[np.maximum(places, 0)])
+        return np.asarray(np.where(places < 0, 0, self.input.ravel()[np.maximum(places, 0)]))
 
     def defined(self) -> list[Array]:
         """The op's result by its definition, one array a ragged case."""
@@ -170,8 +171,9 @@ def _input_tile(mapping: Mapping, values: Values, step: Step) -> tuple[Array, Ar
     b, m, k = (step.ranges[r] for r in "bmk")
     places = np.unique(values.places(b, m, k))
     places = places[places >= 0]
-    size = [np.array([step.size(r)]) for r in "bmk"]
-    charged = int(mapping.problem.in_elements(*size, mapping.tile["m"])[0])
+    b_size, m_size, k_size = (np.array([step.size(r)]) for r in "bmk")
+    moved = mapping.problem.in_elements(b_size, m_size, k_size, mapping.tile["m"])
+    charged = int(moved[0])
     if len(places) > charged:
         raise UnsoundMappingError(f"in: a tile reaches {len(places)} elements, {charged} are moved")
     if not len(places):

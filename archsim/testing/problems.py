@@ -14,7 +14,7 @@ def gemm(
     b: int, m: int, n: int, k: int, groups: tuple[Group, ...] = (), dtype: str = "int8"
 ) -> Case:
     """`o[b,m,n] += a[b,m,k] * w[b,k,n]`, ragged where groups are given."""
-    shapes = {"a": (b, m, k), "w": (b, k, n), "o": (b, m, n)}
+    shapes: dict[str, tuple[int, ...]] = {"a": (b, m, k), "w": (b, k, n), "o": (b, m, n)}
     op = Op(
         "gemm",
         Kind.GEMM,

@@ -1,4 +1,4 @@
-"""archsim against what others measured, published or simulated, through the call that users make."""
+"""archsim against what others measured, published or simulated, by the call that users make."""
 
 from archsim.validation.runner import ValidationResult, list_suites, validate
 

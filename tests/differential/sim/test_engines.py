@@ -1,4 +1,4 @@
-"""Do both engines, folded and exact, compiled and plain, tell the same story of the same program?"""
+"""Do both engines, folded and exact, compiled and plain, tell one story of the same program?"""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_the_order_of_creation_changes_nothing():
 
 def test_a_log_that_outgrows_its_first_room_keeps_the_path(monkeypatch):
     monkeypatch.setattr("archsim.sim.executor.FIRST_LOG", 3)
-    for seed in range(0, 60):
+    for seed in range(60):
         compare(random_program(seed), f"seed {seed}")
 
 

@@ -1,4 +1,4 @@
-"""Would the differential tests notice if folding forgot something? Each mutant forgets one thing."""
+"""Would the differential tests notice if folding forgot something? Each mutant forgets one."""
 
 from __future__ import annotations
 
