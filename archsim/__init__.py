@@ -1,3 +1,21 @@
-"""archsim: latency, energy and area of real models on accelerators described in YAML."""
+"""archsim: how fast, how much energy, how much silicon, for a real model on a machine in YAML."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archsim.api import load_hardware as load_hardware
+    from archsim.api import run as run
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "load_hardware", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """`run` and `load_hardware`, imported when first asked for: `import archsim` costs nothing."""
+    if name in ("load_hardware", "run"):
+        from archsim import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,6 +12,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         from archsim.cli._app import build
 
-        build()(args=None if argv is None else list(argv), prog_name="archsim")
+        # not list(): a verb of that name is an attribute of this package
+        build()(args=None if argv is None else [*argv], prog_name="archsim")
     except KeyboardInterrupt:
         raise SystemExit(130) from None

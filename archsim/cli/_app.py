@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from archsim import __version__
-from archsim.core.errors import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_OK, ArchsimError
+from archsim.core.errors import EXIT_FAULT, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK, ArchsimError
 
 ABOUT = """Latency, energy and area of real models on accelerators described in YAML.
 
@@ -99,6 +99,9 @@ def guarded(verb: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             _forget_stdout()
             raise typer.Exit(EXIT_OK) from None
+        except OSError as error:  # a folder that cannot be written, a full disk
+            typer.echo(f"error: {error.filename or 'a file'}: {error.strerror}", err=True)
+            raise typer.Exit(EXIT_INPUT) from None
         except Exception as error:
             typer.echo(f"archsim: internal fault: {_save(error)}", err=True)
             raise typer.Exit(EXIT_FAULT) from None

@@ -39,7 +39,7 @@ def command(output: Output = "runs") -> None:
             said = (format_si(time, "s"), format_si(energy, "J"), f"{ratio:.2f}")
             rows.append((workload, machine, *said, folder.name))
             if (machine, workload) == (MACHINES[0], HEADLINE):
-                out.result(summary(report, width=out.width(), colour=out.colour()) + "\n")
+                out.result(summary(report, width=out.width(), colour=out.colour()) + "\n\n")
                 opened = folder
     header = ("workload", "machine", "time", "energy", "x bound", f"folder in {output}/")
     out.result(out.table_text(rows, header))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from archsim.core.registry import Registry
 from archsim.core.spec import Spec
 from archsim.ir.op import Kind, Op
+from archsim.ir.target import Cost, Tiles
 
 if TYPE_CHECKING:
     from archsim.energy.table import EnergyTable
@@ -62,6 +64,45 @@ class Engine:
 
     def leakage_w(self, table: EnergyTable) -> float:
         """Static power in W, from the table's rows."""
+        raise NotImplementedError
+
+
+class MacEngine(Engine):
+    """An engine that multiplies and accumulates on `count` alike grids of rows x cols cells."""
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Rows, columns and alike instances that a mapping may spread over."""
+        raise NotImplementedError
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Element types it can compute in."""
+        raise NotImplementedError
+
+    def macs_per_s(self, dtype: str) -> float:
+        """Peak multiply-accumulates per second at a dtype; 0 for one it cannot compute in."""
+        raise NotImplementedError
+
+    def cost(self, tiles: Tiles, dtype: str) -> Cost:
+        """Cycles, lag and on-chip accesses of tiles, one array element a tile."""
+        raise NotImplementedError
+
+
+class VectorEngine(Engine):
+    """An engine that applies arithmetic primitives to a stream of points."""
+
+    @property
+    def lag_cycles(self) -> int:
+        """Depth of its pipeline: delays a result, not the engine."""
+        return 0
+
+    def lane_cycles(self, op: Op) -> tuple[Fraction, Fraction]:
+        """Work of an op per point and per row, in lane-cycles."""
+        raise NotImplementedError
+
+    def cycles(self, point: Fraction, row: Fraction, points: Ints, rows: Ints) -> Ints:
+        """Cycles of tiles of so many points and rows, one array element a tile."""
         raise NotImplementedError
 
 

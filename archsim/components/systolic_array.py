@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from archsim.components.base import Engine, EngineSpec
+from archsim.components.base import EngineSpec, MacEngine
 from archsim.core.spec import PositiveInt
 from archsim.ir.op import Kind
 from archsim.ir.target import Cost, Tiles
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 
 
-class SystolicArray(Engine):
+class SystolicArray(MacEngine):
     """Alike systolic arrays that share the folds of a tile.
 
     A *fold* is one filling of the array. With R rows, C columns and a stream of T:
@@ -65,6 +65,16 @@ class SystolicArray(Engine):
     def example(cls) -> dict[str, Any]:
         """An 8 x 8 array."""
         return {"kind": cls.kind, "rows": 8, "cols": 8, "clock": "core"}
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Rows, columns and arrays."""
+        return self.spec.rows, self.spec.cols, self.spec.count
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Those that have a rate."""
+        return tuple(self.spec.rates)
 
     def macs_per_s(self, dtype: str) -> float:
         """Peak multiply-accumulates per second at a dtype; 0 when it has no rate."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from archsim.components.base import Engine, EngineSpec
+from archsim.components.base import EngineSpec, VectorEngine
 from archsim.core.spec import PositiveInt
 from archsim.ir.op import Kind, Op
 
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from archsim.energy.table import EnergyTable
 
 Ints = NDArray[np.int64]
-PRIMITIVES = ("add", "mul", "max", "exp", "div", "rsqrt", "gather")
 
 
-class VectorUnit(Engine):
+class VectorUnit(VectorEngine):
     """Alike vector units; every primitive has its own rate per lane.
 
     Cycles of a tile = ceil(sum over primitives of count / rate, divided by all lanes).
@@ -55,6 +54,11 @@ class VectorUnit(Engine):
     def example(cls) -> dict[str, Any]:
         """Sixteen lanes."""
         return {"kind": cls.kind, "lanes": 16, "clock": "core"}
+
+    @property
+    def lag_cycles(self) -> int:
+        """Depth of the pipeline."""
+        return self.spec.latency_cycles
 
     def lane_cycles(self, op: Op) -> tuple[Ratio, Ratio]:
         """Lane-cycles per point and per row of an op."""

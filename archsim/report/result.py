@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import fsum
 from typing import Any
 
+from archsim.components.base import MacEngine
 from archsim.ir.tensor import Role
 from archsim.report.account import Totals
 from archsim.report.energy import Spent
@@ -70,16 +71,16 @@ def _bound_by(totals: Totals, stage: int) -> str:
 def _mapping_eff(stage: Stage) -> float | None:
     """Share of the array's cells that hold work, mean over the folds, in percent."""
     mapping = stage.mapping
-    if mapping is None:
+    if mapping is None or not isinstance(stage.engine, MacEngine):
         return None
-    spec = stage.engine.spec
+    high, wide, _ = stage.engine.grid
     along = {"weight": ("k", "n"), "input": ("k", "m"), "output": ("m", "n")}[mapping.stationary]
     used = cells = 0
     for e in mapping.problem.cases:
         rows, cols = e.of(along[0]), e.of(along[1])
-        folds = -(-rows // spec.rows) * -(-cols // spec.cols)
+        folds = -(-rows // high) * -(-cols // wide)
         used += e.b * rows * cols
-        cells += e.b * folds * spec.rows * spec.cols
+        cells += e.b * folds * high * wide
     return 100.0 * used / cells
 
 
@@ -136,8 +137,7 @@ def peak_flops(plan: Plan) -> float:
     if not dtypes:
         return float("inf")
     dtype = max(sorted(dtypes), key=dtypes.__getitem__)
-    engines = plan.machine.engines.values()
-    return 2 * fsum(e.macs_per_s(dtype) for e in engines if hasattr(e, "macs_per_s"))
+    return 2 * fsum(e.macs_per_s(dtype) for e in plan.machine.mac_engines)
 
 
 def stall_shares(totals: Totals, time_ps: int) -> dict[str, float]:
@@ -160,7 +160,7 @@ def verdict(plan: Plan, time_ps: int, least: Bound, stalls: dict[str, float]) ->
     if ratio <= 1.3:
         return text + "."
     dram = plan.machine.dram.name
-    macs = [e.name for e in plan.machine.engines.values() if hasattr(e, "macs_per_s")]
+    macs = [e.name for e in plan.machine.mac_engines]
     own = {f"{dram}_bandwidth"} if least.by == "memory" else {f"{name}_busy" for name in macs}
     itself = ratio * fsum(share for reason, share in stalls.items() if reason in own)
     reasons = [f"{r} ({100 * s:.0f} %)" for r, s in stalls.items() if r not in own and s >= 0.03]

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heappush
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from archsim.sim.clock import NORMAL, Time, Wake
 
 if TYPE_CHECKING:
-    from simpy import Event
-
     from archsim.sim.engine import UnitProcess
 
 
@@ -31,7 +29,7 @@ class Channel:
 
     def __init__(self, env: Time, depth: int) -> None:
         self.env = env
-        self.queue = cast("list[tuple[int, int, int, Event]]", env._queue)
+        self.queue = env.queue
         self.slots = depth
         self.tokens: deque[tuple[int, int]] = deque()  # (ready, author) of tokens not got
         self.getter: Wake | None = None
@@ -49,7 +47,7 @@ class Channel:
         self.consumer.waits(operand)
         self.consumer.waits_until(ready, author)
         event = Wake(self.env)
-        self.env.at(ready, event)
+        heappush(self.queue, (ready, NORMAL, next(self.env._eid), event))
         return event
 
     def put(self, lag_ps: int, author: int) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from simpy import Environment, Event
 
@@ -42,9 +42,14 @@ class Time(Environment):
 
     _now: int
 
+    @property
+    def queue(self) -> list[tuple[int, int, int, Event]]:
+        """SimPy's heap of (time, priority, number, event), for those who push often."""
+        return cast("list[tuple[int, int, int, Event]]", self._queue)
+
     def at(self, when_ps: int, event: Event, priority: int = NORMAL) -> None:
         """Let an event happen at an absolute time."""
-        heappush(self._queue, (when_ps, priority, next(self._eid), event))  # type: ignore[misc]
+        heappush(self.queue, (when_ps, priority, next(self._eid), event))
 
     def run_until_idle(self, limit_ps: int | None) -> int:
         """Take events, in SimPy's order, until there is none or the next lies beyond the limit.
@@ -54,10 +59,10 @@ class Time(Environment):
         Raises:
             BaseException: What a process raised.
         """
-        queue = self._queue
+        queue = self.queue
         taken = 0
         while queue and (limit_ps is None or queue[0][0] <= limit_ps):
-            self._now, _, _, event = heappop(queue)  # type: ignore[assignment]
+            self._now, _, _, event = heappop(queue)
             taken += 1
             callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]
             for callback in callbacks:

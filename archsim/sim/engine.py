@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator
+from heapq import heappush
 from typing import TYPE_CHECKING, Any
 
-from archsim.sim.clock import Wake
-from archsim.sim.code import BEGIN, END, HALT
+from archsim.sim.clock import NORMAL, Wake
+from archsim.sim.code import BEGIN, END, ROW
 from archsim.sim.kernel import GRANT, OWN
 
 if TYPE_CHECKING:
@@ -62,12 +63,13 @@ class UnitProcess:
 
     __slots__ = (
         *("due", "end", "env", "index", "left", "line", "log", "n", "name", "operand"),
-        *("pc", "phase", "pred", "rank", "row", "run", "since", "via"),
+        *("pc", "phase", "pred", "queue", "rank", "row", "run", "since", "via"),
     )
 
     def __init__(self, run: Reference, index: int, line: SharedTimeline | None) -> None:
         self.run = run
         self.env = run.env
+        self.queue = run.env.queue
         self.index = index
         self.name = run.code.program.units[index].name
         self.rank = run.code.rank[index]
@@ -94,23 +96,7 @@ class UnitProcess:
         while True:
             word = self.pc
             kind = op[word]
-            if kind == BEGIN:
-                run.begin(arg[word])
-                self.pc = word + 1
-            elif kind == END:
-                slot = arg[word]
-                if cnt[slot] + 1 < slot_n[slot]:
-                    cnt[slot] += 1
-                    self.pc = target[word]
-                    if cnt[slot] == due[slot]:
-                        run.sample_late(code.slot_loop[slot])
-                else:
-                    self.pc = word + 1
-            elif kind == HALT:
-                self.phase = FINISHED
-                self.end = run.now_ps
-                return
-            else:
+            if kind == ROW:
                 self.row = row = arg[word]
                 step = steps[row]
                 self.left = step.run
@@ -125,6 +111,22 @@ class UnitProcess:
                     self.n += 1
                     self.left -= 1
                 self.pc = word + 1
+            elif kind == END:
+                slot = arg[word]
+                if cnt[slot] + 1 < slot_n[slot]:
+                    cnt[slot] += 1
+                    self.pc = target[word]
+                    if cnt[slot] == due[slot]:
+                        run.sample_late(code.slot_loop[slot])
+                else:
+                    self.pc = word + 1
+            elif kind == BEGIN:
+                run.begin(arg[word])
+                self.pc = word + 1
+            else:
+                self.phase = FINISHED
+                self.end = run.now_ps
+                return
 
     def take(self, row: Step, first: int = 0) -> Waits:
         """Get a token of every channel of the row, in order."""
@@ -152,9 +154,10 @@ class UnitProcess:
         if self.line is not None:
             return (self.line.use(self, dur_ps),)
         if dur_ps:
-            event = Wake(self.env)
-            self.due = self.env._now + dur_ps
-            self.env.at(self.due, event)
+            env = self.env
+            event = Wake(env)
+            self.due = env._now + dur_ps
+            heappush(self.queue, (self.due, NORMAL, next(env._eid), event))
             return (event,)
         return ()
 

@@ -7,11 +7,12 @@ timeline with one owner needs no object; its use is one timeout.
 
 from __future__ import annotations
 
+from heapq import heappush
 from typing import TYPE_CHECKING
 
 from simpy import Event
 
-from archsim.sim.clock import Time, Wake
+from archsim.sim.clock import NORMAL, Time, Wake
 
 if TYPE_CHECKING:
     from archsim.sim.engine import UnitProcess
@@ -22,10 +23,11 @@ GRANT_PRIORITY = 2  # after SimPy's urgent (0) and normal (1) events of the inst
 class SharedTimeline:
     """One resource; `use` is asked by units of different rank, one request out for each."""
 
-    __slots__ = ("asked", "env", "last_step", "last_user", "shortcut", "until")
+    __slots__ = ("asked", "env", "last_step", "last_user", "queue", "shortcut", "until")
 
     def __init__(self, env: Time, *, shortcut: bool) -> None:
         self.env = env
+        self.queue = env.queue
         self.until = 0
         self.last_user = 0
         self.last_step = 0
@@ -41,7 +43,7 @@ class SharedTimeline:
         """
         event = Wake(self.env)
         if not self.asked:
-            queue = self.env._queue
+            queue = self.queue
             if self.shortcut and (not queue or queue[0][0] > self.env._now):
                 self._grant(unit, dur_ps, event)
                 return event
@@ -66,4 +68,4 @@ class SharedTimeline:
         self.last_user = unit.index
         self.last_step = unit.n
         unit.due = self.until
-        self.env.at(self.until, event)
+        heappush(self.queue, (self.until, NORMAL, next(self.env._eid), event))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from archsim.components.base import Engine, engines
+from archsim.components.base import Engine, MacEngine, engines
 from archsim.core.errors import InputError, nearest
 from archsim.energy.table import EnergyTable, load_table
 from archsim.interconnect.base import Link, links
@@ -35,17 +35,22 @@ class Machine:
     @property
     def sram(self) -> Memory:
         """The on-chip memory that operands lie in."""
-        return next(m for m in self.memories.values() if not m.off_chip)
+        return next(m for _, m in sorted(self.memories.items()) if not m.off_chip)
 
     @property
     def dram(self) -> Memory:
         """The off-chip memory that holds the model."""
-        return next(m for m in self.memories.values() if m.off_chip)
+        return next(m for _, m in sorted(self.memories.items()) if m.off_chip)
 
     @property
     def dma(self) -> Dma:
         """The mover between them."""
-        return next(link for link in self.links.values() if isinstance(link, Dma))
+        return next(x for _, x in sorted(self.links.items()) if isinstance(x, Dma))
+
+    @property
+    def mac_engines(self) -> tuple[MacEngine, ...]:
+        """The engines that multiply and accumulate, by name."""
+        return tuple(e for _, e in sorted(self.engines.items()) if isinstance(e, MacEngine))
 
     def area_mm2(self) -> dict[str, float]:
         """Silicon area by component."""
@@ -81,7 +86,7 @@ def build(spec: Any) -> Machine:
             raise _dangling(f"{owner}.clock", "clock", clock, clocks)
         return float(clocks[clock])
 
-    first = next(iter(clocks), "")
+    first = min(clocks, default="")
     mems = {
         name: memories.get(s.kind)(name, s, hertz(f"memory.{name}", getattr(s, "clock", first)))
         for name, s in spec.memory.items()
@@ -93,8 +98,8 @@ def build(spec: Any) -> Machine:
     movers = {name: links.get(s.kind)(name, s) for name, s in spec.interconnect.items()}
     _need(mems)
     if not any(isinstance(m, Dma) for m in movers.values()):
-        off = next(n for n, m in mems.items() if m.off_chip)
-        on = next(n for n, m in mems.items() if not m.off_chip)
+        off = min(n for n, m in mems.items() if m.off_chip)
+        on = min(n for n, m in mems.items() if not m.off_chip)
         movers["dma"] = Dma("dma", Dma.Spec.model_validate({"from": off, "to": on}))
     _names_exist(spec, mems, units, movers)
     return Machine(spec, mems, units, movers, load_table(spec.energy.table))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archsim.components.systolic_array import SystolicArray
+from archsim.components.base import MacEngine
 from archsim.ir.mapping import REUSED, Mapping
 from archsim.ir.problem import Extents, Ints
 from archsim.ir.reuse import Segment
@@ -42,9 +42,9 @@ class MacWriter(Writer):
         """Write the stage."""
         mapping = self.stage.mapping
         assert mapping is not None
-        assert isinstance(self.stage.engine, SystolicArray)
+        assert isinstance(self.stage.engine, MacEngine)
         self.mapping: Mapping = mapping
-        self.engine: SystolicArray = self.stage.engine
+        self.engine: MacEngine = self.stage.engine
         self.view = mapping.problem
         op = self.view.op
         self.op = op

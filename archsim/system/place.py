@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field
 
-from archsim.components.base import Engine
-from archsim.components.vector_unit import VectorUnit
+from archsim.components.base import Engine, VectorEngine
 from archsim.core.errors import Infeasible, InputError, Unsupported
 from archsim.ir.graph import Block, OpGraph
 from archsim.ir.mapping import Mapping
@@ -36,7 +35,7 @@ class Stage:
     block: str
     ops: tuple[Op, ...]
     engine: Engine
-    vector: VectorUnit | None = None
+    vector: VectorEngine | None = None
     mapping: Mapping | None = None
     tile_rows: int = 0
     room_bytes: int = 0
@@ -129,7 +128,7 @@ def _engine(machine: Machine, path: str, op: Op, used: set[str]) -> Engine:
                     code="E201",
                     help=f"it runs: {', '.join(sorted(engine.KINDS))}",
                 )
-    for engine in machine.engines.values():
+    for _, engine in sorted(machine.engines.items()):
         if engine.can_run(op):
             return engine
     raise Unsupported(
@@ -173,7 +172,7 @@ def _stages(graph: OpGraph, machine: Machine, block: Block, used: set[str]) -> l
                 if not (ready and alike) or (follower.reduces and how != "reductions"):
                     break
                 unit = _engine(machine, f"{block.name}/{follower.name}", follower, used)
-                if not isinstance(unit, VectorUnit):
+                if not isinstance(unit, VectorEngine):
                     break
                 vector = unit
                 ops.append(follower)

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from archsim.components.systolic_array import SystolicArray
-from archsim.components.vector_unit import VectorUnit
+from archsim.components.base import MacEngine, VectorEngine
 from archsim.core.errors import ArchsimError, Infeasible, InputError, Unmappable, Unsupported
 from archsim.dataflows.base import dataflows
 from archsim.ir.graph import OpGraph
@@ -29,8 +28,6 @@ from archsim.system.place import (
     stage_blocks,
 )
 from archsim.system.residency import choose_resident
-
-FLOWS = ("weight_stationary", "output_stationary", "input_stationary")
 
 
 def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
@@ -83,22 +80,23 @@ def _mac_stage(
     used: set[str],
 ) -> Stage:
     op, engine = stage.ops[0], stage.engine
-    assert isinstance(engine, SystolicArray)
+    assert isinstance(engine, MacEngine)
     view = problem(op, graph.tensors, accumulator_bits)
     dtype = graph.tensors[op.reads[1].tensor].dtype.name
-    if dtype not in engine.spec.rates:
+    if dtype not in engine.dtypes:
         raise Unsupported(
             f"{stage.path} computes in {dtype}, and engine {engine.name} has no rate for it",
             code="E302",
             help=f"--set engines.{engine.name}.rates.{dtype}=1, or one of: "
-            f"{', '.join(engine.spec.rates)}",
+            f"{', '.join(engine.dtypes)}",
         )
+    rows, cols, count = engine.grid
     objective = rule_option(machine, stage.path, op, "objective", used) or "latency"
     target = Target(
         engine=engine.name,
-        rows=engine.spec.rows,
-        cols=engine.spec.cols,
-        count=engine.spec.count,
+        rows=rows,
+        cols=cols,
+        count=count,
         clock_hz=engine.clock_hz,
         # cycles first: the stage may take all the room, and then runs alone
         buffer_bytes=budget * 2 if objective == "compute" else budget,
@@ -118,7 +116,7 @@ def _mac_stage(
 
 
 def array_cost(
-    engine: SystolicArray, view: Problem, machine: Machine, dtype: str
+    engine: MacEngine, view: Problem, machine: Machine, dtype: str
 ) -> Callable[[Tiles], Cost]:
     """Cost of tiles on an array: its own cycles, or those its operand feed takes if longer."""
     feed = machine.sram.bytes_per_s / engine.clock_hz
@@ -140,8 +138,7 @@ def _map(stage: Stage, view: Problem, target: Target, name: str | None) -> Mappi
         return flow().map(view, target)
     found: list[tuple[tuple[float, ...], Mapping]] = []
     refused: ArchsimError | None = None
-    for kind in FLOWS:
-        flow = dataflows.get(kind)
+    for flow in dataflows.classes():
         try:
             found.append(flow().search(view, target))
         except Unmappable as error:
@@ -193,7 +190,7 @@ def _vector_stage(
 ) -> Stage:
     """The largest tile of whole rows that leaves a pipeline of a few tiles."""
     op = stage.ops[0]
-    if not isinstance(stage.engine, VectorUnit):
+    if not isinstance(stage.engine, VectorEngine):
         raise InputError(f"{stage.path} needs a vector unit", code="E201")
     rows = max(ranks["M"] for _, ranks in op.cases())
     per_row, whole = moved_bytes(op, graph, resident)

@@ -104,10 +104,6 @@ def bound(graph: OpGraph, machine: Machine) -> Bound:
     for block, op in graph.ops():
         if op.is_mac:
             dtype = graph.tensors[op.reads[1].tensor].dtype.name
-            peak = sum(getattr(e, "macs_per_s", _none)(dtype) for e in machine.engines.values())
+            peak = sum(e.macs_per_s(dtype) for e in machine.mac_engines)
             mac_s += block.count * op.macs() / peak if peak else 0.0
     return Bound(dram, int(mac_s * PS_PER_S))
-
-
-def _none(_dtype: str) -> float:
-    return 0.0

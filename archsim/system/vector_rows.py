@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from archsim.components.vector_unit import VectorUnit
+from archsim.components.base import VectorEngine
 from archsim.ir.op import Access, Op
 from archsim.ir.reuse import segments
 from archsim.sim.program import Leaf
@@ -30,7 +30,7 @@ class VectorTail:
     """The vector side of one stage: operands from DRAM, the vector row, results to DRAM."""
 
     def __init__(
-        self, writer: Writer, vector: VectorUnit, ops: Sequence[Op], inner: set[str]
+        self, writer: Writer, vector: VectorEngine, ops: Sequence[Op], inner: set[str]
     ) -> None:
         self.w, self.vector, self.ops = writer, vector, ops
         graph = writer.graph
@@ -58,7 +58,7 @@ class VectorTail:
         tile = np.array([points]), np.array([rows])
         cycles = int(sum(self.vector.cycles(point, row, *tile)[0] for point, row in self.costs))
         hz = self.vector.clock_hz
-        latency = duration_ps(self.vector.spec.latency_cycles, hz)
+        latency = duration_ps(self.vector.lag_cycles, hz)
         known = self.unit in self.w.part.first
         row = self.w.draft(self.unit, duration_ps(cycles, hz) if cycles else 0, latency)
         row.counts = primitive_counts(self.ops, points, rows)
@@ -123,7 +123,7 @@ class VectorWriter(Writer):
     def write(self) -> Part:
         """Write the stage."""
         vector = self.stage.engine
-        assert isinstance(vector, VectorUnit)
+        assert isinstance(vector, VectorEngine)
         op = self.stage.ops[0]
         self.tail = VectorTail(self, vector, self.stage.ops, set())
         self.sizes: list[tuple[int, int]] = []

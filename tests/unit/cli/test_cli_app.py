@@ -106,6 +106,11 @@ def test_an_unexpected_exception_is_one_line_and_a_saved_traceback() -> None:
     saved.unlink()
 
 
+def test_a_folder_that_cannot_be_written_is_an_input_error() -> None:
+    status, _, stderr = ending(PermissionError(13, "Permission denied", "/there"))
+    assert (status, stderr) == (3, "error: /there: Permission denied\n")
+
+
 def test_ctrl_c_ends_with_130() -> None:
     status, _, stderr = ending(KeyboardInterrupt())
     assert (status, stderr) == (130, "archsim: interrupted; no file is half written\n")

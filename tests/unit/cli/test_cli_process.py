@@ -69,8 +69,8 @@ cli.main({arguments})
 
 def test_ctrl_c_ends_with_130_and_leaves_no_half_written_file(tmp_path: Path) -> None:
     """A run of half a minute is interrupted after one second."""
-    arguments = ["run", "npu", "gpt3-175b", "--phase", "prefill", "--batch", "1", "--tokens", "2048",
-                 "--set", "memory.hbm.capacity=2 TiB", "--engine", "simpy", "--exact"]  # fmt: skip
+    arguments = ["run", "npu", "gpt3-175b-prefill", "--set", "memory.hbm.capacity=2 TiB",
+                 "--engine", "simpy", "--exact"]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", CTRL_C.format(arguments=arguments)],
         cwd=tmp_path, capture_output=True, text=True, check=False,
