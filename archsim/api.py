@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from archsim.core.errors import InputError
-from archsim.core.yamlio import sha256_of
 from archsim.ir.graph import OpGraph
 from archsim.lowering.lower import lower
 from archsim.lowering.spec import load_workload
-from archsim.report.account import account
-from archsim.report.energy import spend
 from archsim.report.model import Report
-from archsim.report.result import op_rows
 from archsim.report.write import compose
 from archsim.system.build import Machine, build
 from archsim.system.place import Plan
 from archsim.system.plan import place
+from archsim.system.record import record
 from archsim.system.simulate import bound, timed
 from archsim.system.spec import load_hardware as _load_hardware
 
@@ -66,19 +63,21 @@ def run(
     spec, machine = _machine(hardware, set_, set_files)
     work, graph = _graph(workload, set_, phase, batch, context, tokens)
     plan = place(graph, machine, _accumulator_bits(work))
-    least = bound(graph, machine)
-    inputs = {"hardware": spec.to_data(), "workload": work.to_data()}
-    options = {"fidelity": fidelity, "seed": seed}
     start = time.perf_counter()
-    if fidelity == "bound":
-        return compose(plan, inputs, options, least, None, None, None, [], began=began)
-    result = timed(plan, fidelity=fidelity, engine=engine, exact=exact)
+    result = (
+        None if fidelity == "bound" else timed(plan, fidelity=fidelity, engine=engine, exact=exact)
+    )
     simulated_s = time.perf_counter() - start
-    totals = account(plan, result)
-    spent = spend(machine, totals, result.time_ps / 1e12)
-    rows = op_rows(plan, result, totals, spent)
-    how = {"engine": engine, "exact": exact, "simulate_s": simulated_s}
-    return compose(plan, inputs, options, least, result, totals, spent, rows, began=began, how=how)
+    done = record(plan, bound(graph, machine), result)
+    inputs = {"hardware": spec.to_data(), "workload": work.to_data()}
+    report = compose(
+        done,
+        inputs,
+        {"fidelity": fidelity, "seed": seed},
+        {"engine": engine, "exact": exact, "simulate_s": simulated_s},
+    )
+    report.manifest["wall_s"] = time.perf_counter() - began
+    return report
 
 
 def place_only(
@@ -131,10 +130,3 @@ def _accumulator_bits(work: Any) -> int:
     from archsim.ir.tensor import DTYPES
 
     return DTYPES[work.dtypes.accumulators].bits
-
-
-def content_key(inputs: dict[str, Any], options: dict[str, Any]) -> str:
-    """Hash of everything that decides an answer."""
-    from archsim import __version__
-
-    return sha256_of({**inputs, **options, "version": __version__})

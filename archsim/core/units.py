@@ -16,6 +16,9 @@ from typing import Any, Final, Literal
 from archsim.core.dimensions import BINARY, DECIMAL, DIMENSIONS, SMALL, Dimension, convert, known
 from archsim.core.errors import InputError, nearest
 
+PS_PER_S: Final = 10**12
+"""Picoseconds in a second: simulated time is an integer count of them."""
+
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(.*?)\s*", re.DOTALL)
 _UNIT = re.compile(r"[A-Za-zµ]+(?:\^?[1-9])?(?:\s*[*/]\s*[A-Za-zµ]+(?:\^?[1-9])?)*")
 _COMMA = re.compile(r"[+-]?\d+,\d")

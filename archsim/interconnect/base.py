@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from archsim.core.registry import Registry
 from archsim.core.spec import Spec
+
+
+class Port(Protocol):
+    """The side of a memory that a mover sees."""
+
+    clock_hz: float
+
+    def transfer_ps(self, size_bytes: int) -> int:
+        """Time the port is busy with a transfer."""
+        ...
 
 
 class LinkSpec(Spec):

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from archsim.core.spec import Rate, Seconds
-from archsim.interconnect.base import Link, LinkSpec
-from archsim.memory.base import PS_PER_S, Memory
+from archsim.core.units import PS_PER_S
+from archsim.interconnect.base import Link, LinkSpec, Port
 
 
 class Dma(Link):
@@ -41,7 +41,7 @@ class Dma(Link):
         """From `hbm` to `sram` at the memory's own speed."""
         return {"kind": cls.kind, "from": "hbm", "to": "sram"}
 
-    def transfer_ps(self, memory: Memory, size_bytes: int) -> int:
+    def transfer_ps(self, memory: Port, size_bytes: int) -> int:
         """Time a transfer holds the memory's port, in picoseconds."""
         own = 0
         if self.spec.bandwidth is not None:

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from archsim.core.registry import Registry
 from archsim.core.spec import Bytes, Spec
+from archsim.core.units import PS_PER_S
 
 if TYPE_CHECKING:
     from archsim.energy.table import EnergyTable
-
-PS_PER_S = 10**12
 
 
 class MemorySpec(Spec):

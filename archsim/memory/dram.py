@@ -8,7 +8,8 @@ from pydantic import model_validator
 
 from archsim.core.errors import nearest
 from archsim.core.spec import Bytes, Fraction, PositiveInt, Rate, Seconds, problem
-from archsim.memory.base import PS_PER_S, Memory, MemorySpec
+from archsim.core.units import PS_PER_S
+from archsim.memory.base import Memory, MemorySpec
 from archsim.memory.standard import load_standard, standard_names
 
 if TYPE_CHECKING:

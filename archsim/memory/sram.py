@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from archsim.core.spec import PositiveInt, Rate
-from archsim.memory.base import PS_PER_S, Memory, MemorySpec
+from archsim.core.units import PS_PER_S
+from archsim.memory.base import Memory, MemorySpec
 
 if TYPE_CHECKING:
     from archsim.energy.table import EnergyTable

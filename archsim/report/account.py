@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 
 from archsim.core.errors import LawViolation
+from archsim.ir.record import RunRecord
 from archsim.ir.tensor import Role
-from archsim.system.place import Plan
-from archsim.system.simulate import Timed
+
+STALLS = ("busy_ps", "stall_in_ps", "stall_out_ps", "stall_shared_ps")
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Totals:
     """Sums of one run.
 
     Attributes:
-        by_stage: counts by stage label; keys such as `dram.read.weight.weight`, `mac.bf16`.
+        by_stage: counts by stage; keys such as `dram.read.weight.weight`, `mac.bf16`.
         critical_ps: critical-path time by (stage, reason); sums to the makespan.
         units: busy, stalls and idle of each unit, in picoseconds.
     """
@@ -28,7 +30,7 @@ class Totals:
     critical_ps: dict[tuple[int, str], int]
     units: dict[str, dict[str, int]]
 
-    @property
+    @cached_property
     def all(self) -> Counter[str]:
         """Counts of the whole run."""
         total: Counter[str] = Counter()
@@ -42,74 +44,48 @@ class Totals:
         return sum(n for key, n in counts.items() if key.startswith(prefix))
 
 
-def account(plan: Plan, timed: Timed) -> Totals:
+def account(run: RunRecord) -> Totals:
     """Totals of a run, after the laws have been checked.
 
     Raises:
         LawViolation: when bytes, operations or time do not add up.
     """
-    book = timed.schedule
-    by_stage: list[Counter[str]] = [Counter() for _ in book.stages]
-    for row, counts, n in zip(book.program.rows, book.counts, timed.count.tolist(), strict=True):
-        for key, amount in counts.items():
-            by_stage[row.op][key] += n * amount
-    totals = Totals(tuple(by_stage), _critical(plan, timed), _units(timed))
-    _check(plan, timed, totals)
+    by_stage: list[Counter[str]] = [Counter() for _ in run.stages]
+    for row in run.rows:
+        for key, amount in row.counts.items():
+            by_stage[row.stage][key] += row.executions * amount
+    totals = Totals(tuple(by_stage), _critical(run), _units(run) if run.simulated else {})
+    _check(run, totals)
     return totals
 
 
-def _critical(plan: Plan, timed: Timed) -> dict[tuple[int, str], int]:
-    program, run = timed.schedule.program, timed.run
-    dram = plan.machine.dram.name
+def _critical(run: RunRecord) -> dict[tuple[int, str], int]:
+    """Time on the critical path by stage and by what it was spent on."""
     parts: Counter[tuple[int, str]] = Counter()
-
-    def add(i: int, ps: int, what: str) -> None:
-        unit = program.units[program.rows[i].unit]
-        reason = f"{dram}_{what}" if unit.timeline else f"{unit.name}_{what}"
-        parts[program.rows[i].op, reason] += ps
-
-    if run is None:
-        for i, ps in enumerate(timed.critical_ps.tolist()):
-            if ps:
-                add(i, ps, "bandwidth" if program.units[program.rows[i].unit].timeline else "busy")
-        return dict(parts)
-    assert run.critical_busy_ps is not None
-    assert run.critical_lag_ps is not None
-    for i, (busy, lag) in enumerate(
-        zip(run.critical_busy_ps.tolist(), run.critical_lag_ps.tolist(), strict=True)
-    ):
-        shared = program.units[program.rows[i].unit].timeline
-        if busy:
-            add(i, busy, "bandwidth" if shared else "busy")
-        if lag:
-            add(i, lag, "latency")
+    for row in run.rows:
+        owner = run.machine.dram if row.shared else row.unit
+        if row.critical_busy_ps:
+            what = "bandwidth" if row.shared else "busy"
+            parts[row.stage, f"{owner}_{what}"] += row.critical_busy_ps
+        if row.critical_lag_ps:
+            parts[row.stage, f"{owner}_latency"] += row.critical_lag_ps
     return dict(parts)
 
 
-def _units(timed: Timed) -> dict[str, dict[str, int]]:
-    run, program = timed.run, timed.schedule.program
-    if run is None:
-        return {}
-    columns = {
-        "busy_ps": run.busy_ps,
-        "stall_in_ps": run.stall_in_ps,
-        "stall_out_ps": run.stall_out_ps,
-        "stall_shared_ps": run.stall_shared_ps,
-    }
-    units: dict[str, dict[str, int]] = {
-        unit.name: dict.fromkeys(columns, 0) for unit in program.units
-    }
-    for name, column in columns.items():
-        for row, ps in zip(program.rows, column.tolist(), strict=True):
-            units[program.units[row.unit].name][name] += ps
+def _units(run: RunRecord) -> dict[str, dict[str, int]]:
+    units: dict[str, dict[str, int]] = {}
+    for row in run.rows:
+        spent = units.setdefault(row.unit, dict.fromkeys(STALLS, 0))
+        for name in STALLS:
+            spent[name] += getattr(row, name)
     for spent in units.values():
-        spent["idle_ps"] = run.makespan_ps - sum(spent.values())
+        spent["idle_ps"] = run.time_ps - sum(spent.values())
     return {name: units[name] for name in sorted(units)}
 
 
-def _check(plan: Plan, timed: Timed, totals: Totals) -> None:
+def _check(run: RunRecord, totals: Totals) -> None:
     """The laws that need to know what rows mean; `sim` has checked those of time."""
-    graph, everything = plan.graph, totals.all
+    graph, everything = run.graph, totals.all
 
     def law(holds: bool, what: str) -> None:
         if not holds:
@@ -128,9 +104,16 @@ def _check(plan: Plan, timed: Timed, totals: Totals) -> None:
         law(read >= least, f"{read} bytes of {role.value} read, {least} are compulsory")
     wrote = totals.matching("dram.write.kv_cache.")
     law(wrote >= graph.write_bytes(Role.KV_CACHE), "less of the KV cache written than appended")
+    for stage, counts in zip(run.stages, totals.by_stage, strict=True):
+        work = sum(n for key, n in counts.items() if key.startswith("mac."))
+        loaded = sum(n for key, n in counts.items() if key.endswith((".in", ".weight")))
+        # no reuse at all: both operands of every MAC, at the widest element
+        fine = not stage.is_mac or loaded <= 8 * work
+        law(fine, f"{stage.path} reads {loaded} bytes for {work} MACs")
     on_path = sum(totals.critical_ps.values())
-    law(on_path == timed.time_ps, f"critical path {on_path} ps, makespan {timed.time_ps} ps")
+    law(on_path == run.time_ps, f"critical path {on_path} ps, makespan {run.time_ps} ps")
     law(all(s["idle_ps"] >= 0 for s in totals.units.values()), "a unit is busier than the run")
-    room = plan.resident_bytes + plan.stream_bytes
-    law(room <= plan.machine.sram.capacity_bytes, "more on chip than fits")
-    law(timed.time_ps > 0, "a run of no work")
+    room = run.memory.resident_bytes + run.memory.stream_bytes
+    law(room <= run.memory.sram_capacity_bytes, "more on chip than fits")
+    law(run.time_ps >= run.bound.ps, f"{run.time_ps} ps is less than physics allows")
+    law(run.time_ps > 0, "a run of no work")

@@ -6,18 +6,19 @@ import platform
 import resource
 import sys
 import time
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from math import fsum
 from typing import Any
 
 from archsim import __version__
+from archsim.core.units import PS_PER_S
 from archsim.core.yamlio import sha256_of
-from archsim.report.account import Totals
-from archsim.report.energy import Spent
+from archsim.ir.record import RunRecord
+from archsim.report.account import Totals, account
+from archsim.report.energy import Spent, spend
 from archsim.report.model import Report
-from archsim.report.result import op_classes, peak_flops, stall_shares, traffic, verdict
-from archsim.system.place import Plan
-from archsim.system.simulate import PS_PER_S, Bound, Timed
+from archsim.report.result import op_classes, op_rows, stall_shares, traffic, verdict
 
 NOTES = {
     "cycle": "cycle equals tile here: no bank-level DRAM or network is described by this machine",
@@ -26,94 +27,115 @@ NOTES = {
     "bound": "compulsory bytes and peak arithmetic only; not a prediction",
 }
 
+LAWS = ("tokens_conserved", "bytes_conserved", "macs_counted", "time_accounted", "energy_sums")
+
 
 def compose(
-    plan: Plan,
-    inputs: dict[str, Any],
-    options: dict[str, Any],
-    least: Bound,
-    result: Timed | None,
-    totals: Totals | None,
-    spent: Spent | None,
-    ops: list[dict[str, Any]],
-    *,
-    began: float,
-    how: dict[str, Any] | None = None,
+    run: RunRecord, inputs: dict[str, Any], options: dict[str, Any], how: dict[str, Any]
 ) -> Report:
-    """The report of a run; of the bound alone when nothing was timed."""
-    time_ps = result.time_ps if result else least.ps
-    warnings = [f"W204 {rule} never matched an op of this workload" for rule in plan.unmatched]
-    warnings += [f"{code} {text}" for code, text in plan.graph.facts.get("warnings", ())]
-    name = plan.graph.name
+    """The report of a run; of the bound alone when nothing was timed.
+
+    Args:
+        run: what the run left behind.
+        inputs: hardware and workload in resolved form.
+        options: what alters the answer beside them: fidelity and seed.
+        how: what does not: engine, exactness, wall times; goes to the manifest.
+
+    Raises:
+        LawViolation: when bytes, operations, time or energy do not add up.
+    """
+    graph, least = run.graph, run.bound
+    warnings = [f"W204 {rule} never matched an op of this workload" for rule in run.unmatched]
+    warnings += [f"{code} {text}" for code, text in graph.facts.get("warnings", ())]
+    hidden = ("warnings", "source", "content")
     data: dict[str, Any] = {
         "schema": "archsim.result/1",
-        "key": sha256_of({**inputs, **options, "version": __version__}),
+        "key": sha256_of({**inputs, **options, "content": graph.facts.get("content"),
+                          "version": __version__}),
         "fidelity": options["fidelity"],
         "status": "ok",
         "seed": options["seed"],
         "inputs": {
-            "hardware": {"name": plan.machine.spec.name, "sha256": sha256_of(inputs["hardware"])},
-            "workload": {"name": name, "sha256": sha256_of(inputs["workload"])},
+            "hardware": {"name": run.machine.name, "sha256": sha256_of(inputs["hardware"])},
+            "workload": {"name": graph.name, "sha256": sha256_of(inputs["workload"])},
         },
-        "time_ps": time_ps,
+        "time_ps": run.time_ps,
         "bound_ps": least.ps,
         "bound_by": least.by,
-        "ratio_to_bound": time_ps / least.ps if least.ps else None,
-        "metrics": _metrics(plan, time_ps, totals, spent),
+        "ratio_to_bound": run.time_ps / least.ps if least.ps else None,
         "fidelity_notes": [NOTES[options["fidelity"]]],
         "warnings": warnings,
-        "model": {
-            k: v for k, v in sorted(plan.graph.facts.items()) if k not in ("warnings", "source")
-        },
-    }
-    if result is not None and totals is not None and spent is not None:
-        stalls = stall_shares(totals, time_ps)
-        data |= {
-            "verdict": verdict(plan, time_ps, least, stalls),
-            "stalls": stalls,
-            "op_classes": op_classes(plan, ops, time_ps, totals),
-            "traffic": traffic(plan, totals),
-            "counts": dict(sorted(totals.all.items())),
-            "units": totals.units,
-            "energy_rows": spent.rows,
-            "fold": _folds(result),
-            "placement": {
-                "resident": sorted(plan.resident),
-                "resident_bytes": plan.resident_bytes,
-                "stream_bytes": plan.stream_bytes,
-            },
-            "checks": dict.fromkeys(
-                ("tokens_conserved", "bytes_conserved", "macs_counted", "time_accounted",
-                 "energy_sums"), True),
-            "placeholders_used": sorted(
-                key for key, row in spent.rows.items() if row["accuracy"] == "assumed"
-            ),
-        }  # fmt: skip
-    return Report(data, ops, warnings, inputs, _manifest(began, how or {}, result))
+        "model": {k: v for k, v in sorted(graph.facts.items()) if k not in hidden},
+    }  # fmt: skip
+    ops: list[dict[str, Any]] = []
+    if run.timed:
+        totals = account(run)
+        spent = spend(run, totals)
+        ops = op_rows(run, totals, spent)
+        data |= {"metrics": _metrics(run) | _spent(run, totals, spent)}
+        data |= _answers(run, totals, spent, ops)
+    else:
+        data["metrics"] = _metrics(run)
+    return Report(data, ops, warnings, inputs, _manifest(how, run))
 
 
-def _metrics(
-    plan: Plan, time_ps: int, totals: Totals | None, spent: Spent | None
+def _answers(
+    run: RunRecord, totals: Totals, spent: Spent, ops: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    graph, machine = plan.graph, plan.machine
-    time_s = time_ps / PS_PER_S
-    tokens = graph.facts.get("output_tokens")
-    areas = machine.area_mm2()
-    metrics: dict[str, Any] = {
+    stalls = stall_shares(totals, run.time_ps)
+    memory = run.memory
+    return {
+        "verdict": verdict(run, stalls),
+        "stalls": stalls,
+        "op_classes": op_classes(run, ops, totals),
+        "traffic": traffic(run, totals),
+        "counts": dict(sorted(totals.all.items())),
+        "units": totals.units,
+        "energy_rows": spent.rows,
+        "fold": [asdict(fold) for fold in run.folds],
+        "placement": {
+            "resident": list(memory.resident),
+            "resident_bytes": memory.resident_bytes,
+            "stream_bytes": memory.stream_bytes,
+        },
+        # each of these was checked on the way here; a law that fails ends the run
+        "checks": dict.fromkeys(LAWS, True),
+        "placeholders_used": sorted(
+            key for key, row in spent.rows.items() if row["accuracy"] == "assumed"
+        ),
+    }
+
+
+def _metrics(run: RunRecord) -> dict[str, Any]:
+    time_s = run.time_ps / PS_PER_S
+    tokens = run.graph.facts.get("output_tokens")
+    machine, memory = run.machine, run.memory
+    return {
         "time_s": time_s,
         "latency": None,
         "throughput": {"output_tok_per_s": tokens / time_s if tokens else None},
-        "area_mm2": {"total": fsum(areas.values()), "by_component": areas},
-        "memory_peak_bytes": {
-            machine.sram.name: plan.resident_bytes + _room(plan),
-            machine.dram.name: sum(plan.dram_bytes.values()),
+        "area_mm2": {
+            "total": fsum(machine.area_mm2.values()), "by_component": dict(machine.area_mm2),
         },
-    }
-    if totals is None or spent is None:
-        return metrics
+        "memory_peak_bytes": {
+            machine.sram: memory.resident_bytes + memory.tiles_bytes,
+            machine.dram: sum(memory.dram_bytes.values()),
+        },
+    }  # fmt: skip
+
+
+def _spent(run: RunRecord, totals: Totals, spent: Spent) -> dict[str, Any]:
+    machine, time_s = run.machine, run.time_ps / PS_PER_S
+    tokens = run.graph.facts.get("output_tokens")
     moved = totals.matching("dram.")
     kept = totals.matching("dram.read.weight.") + totals.matching("dram.read.kv_cache.")
-    metrics |= {
+    peak_bytes = time_s * machine.dram_peak_bytes_per_s
+    busy = {
+        name: unit["busy_ps"] / run.time_ps
+        for name, unit in totals.units.items()
+        if unit["busy_ps"]
+    }
+    return {
         "energy_j": {
             "total": spent.total_j,
             "by_component": spent.by_component,
@@ -121,36 +143,14 @@ def _metrics(
         },
         "power_w": {"mean": spent.total_j / time_s, "peak": None},
         "utilization": {
-            "mfu": 2 * graph.macs() / (time_s * peak_flops(plan)),
-            "mbu": kept / (time_s * machine.dram.peak_bytes_per_s),
-            "by_resource": _busy(totals, time_ps)
-            | {machine.dram.name: moved / (time_s * machine.dram.peak_bytes_per_s)},
+            "mfu": 2 * run.graph.macs() / (time_s * machine.peak_flops),
+            "mbu": kept / peak_bytes,
+            "by_resource": busy | {machine.dram: moved / peak_bytes},
         },
     }
-    return metrics
 
 
-def _room(plan: Plan) -> int:
-    rooms = [s.room_bytes for b in plan.blocks for s in b.stages]
-    return min(plan.stream_bytes, 2 * max(rooms, default=0))
-
-
-def _busy(totals: Totals, time_ps: int) -> dict[str, float]:
-    return {
-        name: spent["busy_ps"] / time_ps for name, spent in totals.units.items() if spent["busy_ps"]
-    }
-
-
-def _folds(result: Timed) -> list[dict[str, Any]]:
-    if result.run is None:
-        return []
-    return [
-        {"loop": f.loop, "period": f.period, "simulated": f.simulated, "counted": f.counted}
-        for f in result.run.folds
-    ]
-
-
-def _manifest(began: float, how: dict[str, Any], result: Timed | None) -> dict[str, Any]:
+def _manifest(how: dict[str, Any], run: RunRecord) -> dict[str, Any]:
     """What may differ between equal runs."""
     libraries = {}
     for name in ("numpy", "simpy", "pydantic", "pint", "numba"):
@@ -158,7 +158,6 @@ def _manifest(began: float, how: dict[str, Any], result: Timed | None) -> dict[s
             libraries[name] = version(name)
         except PackageNotFoundError:
             libraries[name] = "absent"
-    run = result.run if result else None
     return {
         "schema": "archsim.manifest/1",
         "archsim": __version__,
@@ -167,10 +166,9 @@ def _manifest(began: float, how: dict[str, Any], result: Timed | None) -> dict[s
         "host": platform.node(),
         "argv": sys.argv,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "wall_s": time.perf_counter() - began,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "libraries": libraries,
-        "steps": run.steps if run else None,
-        "steps_simulated": run.steps_simulated if run else None,
+        "steps": run.steps or None,
+        "steps_simulated": run.steps_simulated or None,
         **how,
     }

@@ -36,7 +36,11 @@ def _problems(program: Program) -> Iterator[str]:
         if not all(0 <= u < len(names) for u in (channel.producer, channel.consumer)):
             yield f"channel {channel.name} ends at a unit that does not exist"
     for index, row in enumerate(program.rows):
-        yield from _row_problems(program, index, row)
+        if 0 <= row.unit < len(names):
+            yield from _row_problems(program, index, row)
+        else:
+            where = f"row {index} (op {row.op})"
+            yield f"{where} belongs to unit {row.unit}, which does not exist"
     for node in program.tree:
         yield from _range_problems(program, node)
     yield from _balance_problems(program)
@@ -46,9 +50,6 @@ def _problems(program: Program) -> Iterator[str]:
 
 def _row_problems(program: Program, index: int, row: Row) -> Iterator[str]:
     where = f"row {index} (op {row.op})"
-    if not 0 <= row.unit < len(program.units):
-        yield f"{where} belongs to unit {row.unit}, which does not exist"
-        return
     unit = program.units[row.unit]
     if row.dur_ps < 0 or row.lag_ps < 0 or row.run < 1:
         yield f"{where} has a negative duration or lag, or no repetition"
@@ -57,14 +58,12 @@ def _row_problems(program: Program, index: int, row: Row) -> Iterator[str]:
     verbs = ("take", row.take), ("reserve", row.reserve), ("put", row.put), ("free", row.free)
     for verb, channels in verbs:
         for c in channels:
+            role = "consumer" if verb in ("take", "free") else "producer"
             if not 0 <= c < len(program.channels):
                 yield f"{where} would {verb} channel {c}, which does not exist"
-                continue
-            channel = program.channels[c]
-            owner = channel.consumer if verb in ("take", "free") else channel.producer
-            if owner != row.unit:
-                role = "consumer" if verb in ("take", "free") else "producer"
-                yield f"{where} would {verb} {channel.name}, but {unit.name} is not its {role}"
+            elif getattr(program.channels[c], role) != row.unit:
+                name = program.channels[c].name
+                yield f"{where} would {verb} {name}, but {unit.name} is not its {role}"
 
 
 def _range_problems(program: Program, node: Loop | Leaf) -> Iterator[str]:

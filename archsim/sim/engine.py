@@ -7,7 +7,7 @@ around the units (folding, deadlocks, the outcome) lives in `reference`.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from heapq import heappush
 from typing import TYPE_CHECKING, Any
 
@@ -23,46 +23,49 @@ if TYPE_CHECKING:
     from archsim.sim.reference import Reference
     from archsim.sim.timeline import SharedTimeline
 
-Waits = Iterable["Event"]  # to `yield from`; empty when nobody has to wait
-Behaviour = Callable[["UnitProcess"], Generator["Event", Any, None]]
+Waits = Generator["Event", Any, None]
+Behaviour = Callable[["UnitProcess"], Waits]
 
 RUNNING, WAITING, BUSY, FINISHED = range(4)
 UNKNOWN = -1  # end of a wait for something nobody has given yet
 
 
 class Step:
-    """A row with its channels at hand; an operand is (its place, the channel, is it the last)."""
+    """A row with its channels at hand; `operands` get its takes, then its reserves, in order."""
 
-    __slots__ = ("dur_ps", "free", "index", "lag_ps", "put", "reserve", "run", "take", "takes")
+    __slots__ = ("dur_ps", "free", "index", "lag_ps", "operands", "put", "run", "takes", "wanted")
 
     def __init__(self, index: int, row: Row, channels: list[Channel]) -> None:
         self.index = index
         self.dur_ps = row.dur_ps
         self.lag_ps = row.lag_ps
         self.run = row.run
+        gets = [channels[c].get for c in row.take]
+        self.operands = (*gets, *(channels[c].reserve for c in row.reserve))
         self.takes = len(row.take)
-        self.take = _operands(row.take, channels, 0)
-        self.reserve = _operands(row.reserve, channels, self.takes)
+        self.wanted = len(self.operands)
         self.put = tuple(channels[c] for c in row.put)
         self.free = tuple(channels[c] for c in row.free)
-
-
-def _operands(
-    ids: tuple[int, ...], channels: list[Channel], first: int
-) -> tuple[tuple[int, Channel, bool], ...]:
-    return tuple((first + i, channels[c], i + 1 == len(ids)) for i, c in enumerate(ids))
 
 
 class UnitProcess:
     """One unit at work.
 
-    A behaviour of one's own is a generator function that gets this object, as `default_behaviour`
-    does: it walks `rows()` and uses the five verbs for each; between them it may yield events of
-    `env` to spend time of its own.
+    A behaviour of one's own is a generator function that gets this object and walks its rows:
+
+        def behaviour(unit):
+            for row in unit.rows():
+                yield from unit.take(row)
+                yield from unit.reserve(row)
+                yield from unit.use(row)
+                unit.free(row)
+                unit.put(row)
+
+    In between it may yield events of `env` to spend time of its own.
     """
 
     __slots__ = (
-        *("due", "end", "env", "index", "left", "line", "log", "n", "name", "operand"),
+        *("due", "end", "env", "got", "index", "left", "line", "log", "n", "name", "operand"),
         *("pc", "phase", "pred", "queue", "rank", "row", "run", "since", "via"),
     )
 
@@ -78,6 +81,7 @@ class UnitProcess:
         self.left = 0
         self.row = 0
         self.phase = RUNNING
+        self.got = 0  # operands of the row it has or waits for
         self.operand = 0  # what it waits for, among the row's takes and reserves
         self.since = 0  # when it began to wait, in the environment's time
         self.due = UNKNOWN  # when its wait or its use of a timeline ends, likewise
@@ -102,6 +106,7 @@ class UnitProcess:
                 self.left = step.run
                 while self.left:
                     self.via = OWN
+                    self.got = 0
                     yield step
                     count[row] += 1
                     if logging:
@@ -128,38 +133,47 @@ class UnitProcess:
                 self.end = run.now_ps
                 return
 
-    def take(self, row: Step, first: int = 0) -> Waits:
-        """Get a token of every channel of the row, in order."""
-        for i, channel, last in row.take[first:] if first else row.take:
-            event = channel.get(i)
+    def ask(self, row: Step, wanted: int) -> Event | None:
+        """Get operands up to a number of them; an event to wait for, after which to ask again."""
+        got, operands = self.got, row.operands
+        while got < wanted:
+            event = operands[got](got)
+            got += 1
             if event is not None:
-                return (event,) if last else _then(event, self.take, row, i + 1)
-        return ()
+                self.got = got
+                return event
+        self.got = got
+        return None
 
-    def reserve(self, row: Step, first: int = 0) -> Waits:
+    def take(self, row: Step) -> Waits:
+        """Get a token of every channel of the row, in order."""
+        while event := self.ask(row, row.takes):
+            yield event
+
+    def reserve(self, row: Step) -> Waits:
         """Claim a slot of every channel of the row, in order."""
-        for i, channel, last in row.reserve[first:] if first else row.reserve:
-            event = channel.reserve(i)
-            if event is not None:
-                return (event,) if last else _then(event, self.reserve, row, i + 1 - row.takes)
-        return ()
+        while event := self.ask(row, row.wanted):
+            yield event
 
     def use(self, row: Step, dur_ps: int | None = None) -> Waits:
         """Use the timeline for the row's duration, or one of the caller's."""
-        if dur_ps is None:
-            dur_ps = row.dur_ps
-        else:
+        if dur_ps is not None:
             self.run.extra_ps[self.row] += dur_ps - row.dur_ps
+        if event := self.start(row.dur_ps if dur_ps is None else dur_ps):
+            yield event
+
+    def start(self, dur_ps: int) -> Event | None:
+        """Begin to use the timeline; the event of the end, or None when that is now."""
         self.phase = BUSY
         if self.line is not None:
-            return (self.line.use(self, dur_ps),)
+            return self.line.use(self, dur_ps)
         if dur_ps:
             env = self.env
             event = Wake(env)
             self.due = env._now + dur_ps
             heappush(self.queue, (self.due, NORMAL, next(env._eid), event))
-            return (event,)
-        return ()
+            return event
+        return None
 
     def free(self, row: Step) -> None:
         """Give the row's slots back."""
@@ -196,19 +210,13 @@ class UnitProcess:
         self.pred = step
 
 
-def _then(event: Event, verb: Callable[[Step, int], Waits], row: Step, following: int) -> Waits:
-    yield event
-    yield from verb(row, following)
-
-
-def default_behaviour(unit: UnitProcess) -> Generator[Event, Any, None]:
-    """What every unit does: get, reserve, use, free, put."""
+def default_behaviour(unit: UnitProcess) -> Waits:
+    """What every unit does: get, reserve, use, free, put; the verbs without their generators."""
     for row in unit.rows():
-        if row.take:
-            yield from unit.take(row)
-        if row.reserve:
-            yield from unit.reserve(row)
-        yield from unit.use(row)
+        while event := unit.ask(row, row.wanted):
+            yield event
+        if event := unit.start(row.dur_ps):
+            yield event
         if row.free:
             unit.free(row)
         if row.put:

@@ -16,8 +16,8 @@ from archsim.core.errors import LawViolation
 from archsim.sim import kernel
 from archsim.sim.code import Code
 from archsim.sim.deadlock import Blocked, deadlock
-from archsim.sim.fold import Folder, Jump, State
-from archsim.sim.kernels import compiled
+from archsim.sim.fold import Folder, Jump, State, expected_steps
+from archsim.sim.kernels import compiled, pays
 from archsim.sim.snapshot import snapshot
 
 Ints = MutableSequence[int]
@@ -26,7 +26,10 @@ NEVER = -1
 
 
 class Executor:
-    """One run of the compiled engine; its arrays are numpy when compiled, lists otherwise."""
+    """One run of the compiled engine; its arrays are numpy when compiled, lists otherwise.
+
+    `plain` says whether to run the kernel as plain Python; None leaves it to what pays.
+    """
 
     def __init__(
         self,
@@ -35,11 +38,13 @@ class Executor:
         watch: Collection[int],
         logging: bool,
         timed: bool = True,
-        plain: bool = False,
+        plain: bool | None = None,
     ) -> None:
         self.code = code
         self.jumps: list[Jump] = []
         self.timed = timed
+        if plain is None:
+            plain = not pays(expected_steps(code, watch))
         self.function = None if plain else compiled("advance")
         self.folder = Folder(self)
         self._program_arrays()

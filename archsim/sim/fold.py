@@ -7,7 +7,7 @@ what belongs to a state lives with each engine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -172,6 +172,16 @@ def place(
         else:
             fixed.append(iteration[slot])
     return moving, tuple(fixed)
+
+
+def expected_steps(code: Code, watch: Collection[int]) -> int:
+    """Steps a run simulates if every watched loop recurs at once, as blocks of models do."""
+    folded = sum(
+        loop.steps - loop.steps // loop.n * SHORTEST
+        for i, loop in enumerate(code.loops)
+        if i in watch and not loop.outer & set(watch)
+    )
+    return code.program.steps() - folded
 
 
 def watched(code: Code, *, blocks_only: bool, fewest_steps: int) -> set[int]:

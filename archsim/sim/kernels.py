@@ -1,12 +1,24 @@
-"""The compiled forms of the two inner loops, made at first use where numba is installed."""
+"""The compiled forms of the two inner loops, made at first use where numba is installed.
+
+Loading numba and its cached machine code takes longer than a short run in plain Python; whether it
+pays is decided here. The answer of a run does not depend on it.
+"""
 
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
 from archsim.sim import kernel, walk
+
+PAYS_STEPS = 100_000  # 0.25-0.3 s to load numba against some 400,000 plain steps/s (measured)
+
+
+def pays(steps: int) -> bool:
+    """Whether to compile for a run that simulates about so many steps."""
+    return steps >= PAYS_STEPS or "numba" in sys.modules
 
 
 @functools.cache

@@ -27,6 +27,7 @@ from archsim.sim.engine import (
 from archsim.sim.errors import Watchdog
 from archsim.sim.fold import Folder, Jump, State, place, watched
 from archsim.sim.kernel import GRANT, OWN
+from archsim.sim.kernels import pays
 from archsim.sim.result import RunResult
 from archsim.sim.timeline import SharedTimeline
 
@@ -250,7 +251,7 @@ def run_reference(
         ]
         steps = [unit.n + int(run.skipped[unit.index]) for unit in run.units]
         log = Log(start, [unit.n for unit in run.units], *columns)
-        path = critical_path(code, log, run.jumps, ends, steps, plain=False)
+        path = critical_path(code, log, run.jumps, ends, steps, plain=not pays(sum(log.steps)))
     count = np.array(run.count, dtype=np.int64)
     durations = np.array([row.dur_ps for row in program.rows], dtype=np.int64)
     return RunResult(

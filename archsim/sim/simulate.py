@@ -64,7 +64,7 @@ def simulate(
 
 
 def run_compiled(
-    code: Code, *, exact: bool, critical: bool, plain: bool = False, all_loops: bool = False
+    code: Code, *, exact: bool, critical: bool, plain: bool | None = None, all_loops: bool = False
 ) -> RunResult:
     """Run on the executor.
 
@@ -72,7 +72,7 @@ def run_compiled(
         code: The program, flat.
         exact: Whether to fold nothing.
         critical: Whether to log steps and walk the critical path.
-        plain: Run the kernel as plain Python even where numba is installed.
+        plain: Whether to run the kernel as plain Python; None leaves it to what pays.
         all_loops: Fold every loop that may be folded instead of blocks only.
     """
     watch = set() if exact else watched(code, blocks_only=not all_loops, fewest_steps=0)
@@ -84,7 +84,7 @@ def run_compiled(
     path = None
     if critical:
         log = Log(run.log_at.tolist(), [int(n) for n in run.n], *run.columns)
-        path = critical_path(code, log, run.jumps, ends, steps, plain=plain)
+        path = critical_path(code, log, run.jumps, ends, steps, plain=run.function is None)
     count, stall_in, stall_out, stall_shared = (np.array(c, dtype=np.int64) for c in run.counters)
     return RunResult(
         makespan_ps=max(ends, default=0),

@@ -12,7 +12,7 @@ from archsim.sim.executor import Executor
 from archsim.sim.fold import SHORTEST
 from archsim.sim.program import Program
 
-FEWEST_STEPS = 20_000  # a sample in Python costs about as much as so many compiled steps (measured)
+FEWEST_STEPS = 5_000  # the few samples of a fold cost as much as 1,000 to 10,000 steps (measured)
 
 
 def check_ends(program: Program) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from archsim.core.units import PS_PER_S
 from archsim.ir.graph import OpGraph
+from archsim.ir.record import BoundRecord
 from archsim.ir.tensor import Role
 from archsim.sim.program import Leaf, Loop
 from archsim.sim.result import RunResult
@@ -16,7 +18,6 @@ from archsim.system.build import Machine
 from archsim.system.place import Plan
 from archsim.system.sequence import Schedule, schedule
 
-PS_PER_S = 10**12
 Ints = NDArray[np.int64]
 
 
@@ -77,25 +78,7 @@ def _analytic(book: Schedule) -> Timed:
     return Timed(book, int(critical.sum()), count, critical, None)
 
 
-@dataclass(frozen=True)
-class Bound:
-    """The least time physics allows: compulsory bytes and peak arithmetic, nothing else."""
-
-    dram_ps: int
-    mac_ps: int
-
-    @property
-    def ps(self) -> int:
-        """The larger of the two."""
-        return max(self.dram_ps, self.mac_ps)
-
-    @property
-    def by(self) -> str:
-        """Which of the two it is."""
-        return "memory" if self.dram_ps >= self.mac_ps else "compute"
-
-
-def bound(graph: OpGraph, machine: Machine) -> Bound:
+def bound(graph: OpGraph, machine: Machine) -> BoundRecord:
     """Closed-form bound of a graph on a machine, in picoseconds (rounded down)."""
     moved = graph.read_bytes(Role.WEIGHT) + graph.read_bytes(Role.KV_CACHE)
     moved += graph.write_bytes(Role.KV_CACHE)
@@ -106,4 +89,4 @@ def bound(graph: OpGraph, machine: Machine) -> Bound:
             dtype = graph.tensors[op.reads[1].tensor].dtype.name
             peak = sum(e.macs_per_s(dtype) for e in machine.mac_engines)
             mac_s += block.count * op.macs() / peak if peak else 0.0
-    return Bound(dram, int(mac_s * PS_PER_S))
+    return BoundRecord(dram, int(mac_s * PS_PER_S))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from archsim.core.units import PS_PER_S
 from archsim.sim.program import Leaf, Loop
 from archsim.system.place import Plan, Stage
 from archsim.system.rows import COMPUTE, LOAD, STORE, Book, Draft
-
-PS_PER_S = 10**12
 
 
 @dataclass

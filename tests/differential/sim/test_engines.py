@@ -18,10 +18,10 @@ def ways(program):
     code = flatten(program)
     return {
         "simpy, folded": lambda: simulate(program, engine="simpy"),
-        "compiled, exact": lambda: simulate(program, exact=True),
+        "compiled, exact": lambda: run_compiled(code, exact=True, critical=True, plain=False),
         "compiled, blocks folded": lambda: simulate(program),
         "compiled, all folded": lambda: run_compiled(
-            code, exact=False, critical=True, all_loops=True
+            code, exact=False, critical=True, all_loops=True, plain=False
         ),
         "plain, all folded": lambda: run_compiled(
             code, exact=False, critical=True, all_loops=True, plain=True

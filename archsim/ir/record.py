@@ -1,0 +1,141 @@
+"""What a run leaves behind for the report: plain data, no live object, everything by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from archsim.ir.graph import OpGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Energy of one counted action: where it is spent, pJ, and who says so."""
+
+    component: str
+    pj: float
+    source: str
+    accuracy: str
+
+
+@dataclass(frozen=True)
+class MachineRecord:
+    """What the report must know of the machine.
+
+    Attributes:
+        name: in reports.
+        sram, dram: names of the on-chip and the off-chip memory.
+        dram_peak_bytes_per_s: peak bandwidth behind the chip.
+        peak_flops: peak FLOP/s at the element type of most of the MACs.
+        mac_engines: names of the engines that multiply and accumulate.
+        area_mm2, leakage_w: by component.
+        prices: by counted action; None for counts that spend nothing.
+    """
+
+    name: str
+    sram: str
+    dram: str
+    dram_peak_bytes_per_s: float
+    peak_flops: float
+    mac_engines: tuple[str, ...]
+    area_mm2: Mapping[str, float]
+    leakage_w: Mapping[str, float]
+    prices: Mapping[str, Price | None]
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """One stage: an op, the ops fused to it, where and how it ran."""
+
+    path: str
+    fused: str
+    op_class: str
+    engine: str
+    dataflow: str
+    is_mac: bool
+    repeats: int
+    mapping_eff_pct: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowRecord:
+    """One kind of step: its unit, its stage, how often it ran, and its time in picoseconds."""
+
+    unit: str
+    shared: bool  # its unit shares a port with others: what it waits on is bandwidth
+    stage: int
+    counts: Mapping[str, int]
+    executions: int
+    busy_ps: int
+    stall_in_ps: int
+    stall_out_ps: int
+    stall_shared_ps: int
+    critical_busy_ps: int
+    critical_lag_ps: int
+
+
+@dataclass(frozen=True)
+class MemoryRecord:
+    """What lay where: bytes on chip and in DRAM, and the tensors that stayed on chip."""
+
+    resident: tuple[str, ...]
+    resident_bytes: int
+    stream_bytes: int
+    tiles_bytes: int
+    sram_capacity_bytes: int
+    dram_bytes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class BoundRecord:
+    """The least time physics allows: compulsory bytes and peak arithmetic, nothing else."""
+
+    dram_ps: int
+    mac_ps: int
+
+    @property
+    def ps(self) -> int:
+        """The larger of the two."""
+        return max(self.dram_ps, self.mac_ps)
+
+    @property
+    def by(self) -> str:
+        """Which of the two it is."""
+        return "memory" if self.dram_ps >= self.mac_ps else "compute"
+
+
+@dataclass(frozen=True)
+class FoldRecord:
+    """Iterations that were counted because the state recurred."""
+
+    loop: str
+    period: int
+    simulated: int
+    counted: int
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Everything the report reads.
+
+    Attributes:
+        time_ps: the makespan; the bound's time when nothing was timed.
+        timed: True when a schedule was run or reduced, so that rows are there.
+        simulated: True when it was run through time, so that stalls are there.
+        unmatched: rules of the machine that no op matched.
+        steps, steps_simulated: of the schedule.
+    """
+
+    graph: OpGraph
+    machine: MachineRecord
+    memory: MemoryRecord
+    bound: BoundRecord
+    time_ps: int
+    timed: bool
+    simulated: bool
+    stages: tuple[StageRecord, ...] = ()
+    rows: tuple[RowRecord, ...] = ()
+    folds: tuple[FoldRecord, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    steps: int = 0
+    steps_simulated: int = 0

@@ -1,0 +1,168 @@
+"""Closes a run: from the plan, the schedule and its counters to plain data for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import fsum
+
+from archsim.components.base import MacEngine
+from archsim.ir.record import (
+    BoundRecord,
+    FoldRecord,
+    MachineRecord,
+    MemoryRecord,
+    Price,
+    RowRecord,
+    RunRecord,
+    StageRecord,
+)
+from archsim.system.build import Machine
+from archsim.system.place import Plan, Stage
+from archsim.system.simulate import Timed
+
+# counts that measure and spend nothing
+FREE = {"array", "vector.points", "vector.cycles"}
+
+
+def record(plan: Plan, bound: BoundRecord, timed: Timed | None) -> RunRecord:
+    """What the report reads; of the bound alone when nothing was timed."""
+    rows = tuple(_rows(timed)) if timed else ()
+    keys = sorted({key for row in rows for key in row.counts})
+    machine = plan.machine
+    memory = MemoryRecord(
+        tuple(sorted(plan.resident)),
+        plan.resident_bytes,
+        plan.stream_bytes,
+        _tiles_bytes(plan),
+        machine.sram.capacity_bytes,
+        dict(plan.dram_bytes),
+    )
+    common = {
+        "graph": plan.graph,
+        "machine": _machine(plan, keys),
+        "memory": memory,
+        "bound": bound,
+        "unmatched": plan.unmatched,
+    }
+    if timed is None:
+        return RunRecord(**common, time_ps=bound.ps, timed=False, simulated=False)  # type: ignore[arg-type]
+    book, run = timed.schedule, timed.run
+    stages = zip(book.stages, book.repeats, strict=True)
+    folds = run.folds if run else ()
+    return RunRecord(
+        **common,  # type: ignore[arg-type]
+        time_ps=timed.time_ps,
+        timed=True,
+        simulated=run is not None,
+        stages=tuple(_stage(stage, repeats) for stage, repeats in stages),
+        rows=rows,
+        folds=tuple(FoldRecord(f.loop, f.period, f.simulated, f.counted)
+                    for f in folds if f.loop in {b.block.name for b in plan.blocks}),
+        steps=run.steps if run else 0,
+        steps_simulated=run.steps_simulated if run else 0,
+    )  # fmt: skip
+
+
+def _rows(timed: Timed) -> Iterable[RowRecord]:
+    book, run = timed.schedule, timed.run
+    units = book.program.units
+    nothing = [0] * len(book.program.rows)
+    columns = [
+        column.tolist() if column is not None else nothing
+        for column in (
+            (run.busy_ps, run.stall_in_ps, run.stall_out_ps, run.stall_shared_ps,
+             run.critical_busy_ps, run.critical_lag_ps)
+            if run
+            else (None, None, None, None, timed.critical_ps, None)
+        )
+    ]  # fmt: skip
+    counted = zip(book.program.rows, book.counts, timed.count.tolist(), *columns, strict=True)
+    for row, counts, executions, *times in counted:
+        unit = units[row.unit]
+        yield RowRecord(unit.name, unit.timeline is not None, row.op, counts, executions, *times)
+
+
+def _stage(stage: Stage, repeats: int) -> StageRecord:
+    mapping = stage.mapping
+    return StageRecord(
+        stage.path,
+        " + ".join(op.name for op in stage.ops[1:]),
+        stage.ops[0].op_class,
+        stage.engine.name,
+        mapping.dataflow if mapping else "streaming",
+        mapping is not None,
+        repeats,
+        _mapping_eff_pct(stage),
+    )
+
+
+def _mapping_eff_pct(stage: Stage) -> float | None:
+    """Share of the array's cells that hold work, mean over the folds, in percent."""
+    mapping = stage.mapping
+    if mapping is None or not isinstance(stage.engine, MacEngine):
+        return None
+    high, wide, _ = stage.engine.grid
+    along = {"weight": ("k", "n"), "input": ("k", "m"), "output": ("m", "n")}[mapping.stationary]
+    used = cells = 0
+    for e in mapping.problem.cases:
+        rows, cols = e.of(along[0]), e.of(along[1])
+        used += e.b * rows * cols
+        cells += e.b * -(-rows // high) * -(-cols // wide) * high * wide
+    return 100.0 * used / cells
+
+
+def _machine(plan: Plan, keys: list[str]) -> MachineRecord:
+    machine = plan.machine
+    return MachineRecord(
+        machine.spec.name,
+        machine.sram.name,
+        machine.dram.name,
+        machine.dram.peak_bytes_per_s,
+        _peak_flops(plan),
+        tuple(e.name for e in machine.mac_engines),
+        machine.area_mm2(),
+        machine.leakage_w(),
+        {key: price(machine, key) for key in keys},
+    )
+
+
+def _peak_flops(plan: Plan) -> float:
+    """Peak FLOP/s at the element type of most of the MACs."""
+    macs: dict[str, int] = {}
+    for block, op in plan.graph.ops():
+        if op.is_mac:
+            name = plan.graph.tensors[op.reads[1].tensor].dtype.name
+            macs[name] = macs.get(name, 0) + block.count * op.macs()
+    if not macs:
+        return float("inf")
+    dtype = max(sorted(macs), key=macs.__getitem__)
+    return 2 * fsum(e.macs_per_s(dtype) for e in plan.machine.mac_engines)
+
+
+def _tiles_bytes(plan: Plan) -> int:
+    """Most room that the tiles of stages in flight take together."""
+    rooms = [stage.room_bytes for block in plan.blocks for stage in block.stages]
+    return min(plan.stream_bytes, 2 * max(rooms, default=0))
+
+
+def price(machine: Machine, key: str) -> Price | None:
+    """Energy row of a count such as `mac.bf16` or `dram.read.weight.in`; None if it is free.
+
+    Raises:
+        InputError: for an action without a row in the machine's table.
+    """
+    kind, _, action = key.partition(".")
+    if kind in FREE or key in FREE:
+        return None
+    if kind == "sram":
+        spec = machine.sram.spec
+        macro = machine.table.sram(spec.capacity, spec.width_bits, spec.banks)
+        row, component = macro.read if action == "read" else macro.write, machine.sram.name
+    elif kind == "dram":
+        row = machine.table.of(machine.dram.energy_class(), action.partition(".")[0])
+        component = machine.dram.name
+    elif kind == "dma":
+        row, component = machine.table.of("dma", action), machine.dma.name
+    else:
+        row, component = machine.table.of(kind, action), kind
+    return Price(component, row.pj, row.source, row.accuracy)
