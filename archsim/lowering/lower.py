@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,16 @@ def lower(workload: WorkloadSpec) -> OpGraph:
     """
     graph = _lower(workload)
     graph.check()
-    return graph
+    facts = {**graph.facts, "content": _content(workload)}
+    return OpGraph(graph.name, graph.blocks, graph.tensors, facts)
+
+
+def _content(w: WorkloadSpec) -> str | None:
+    """Hash of the file that the workload names: a workload says where it is, not what it holds."""
+    ref = w.model
+    named = ref.hf_config or ref.topology or ref.graph
+    path = preset_path(ref.preset) if ref.preset else Path(named) if named else None
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path else None
 
 
 def _lower(w: WorkloadSpec) -> OpGraph:
@@ -108,7 +117,7 @@ def describe(workload: WorkloadSpec) -> dict[str, Any]:
     if bare is not None:
         return bare
     graph = lower(workload)
-    facts = {k: v for k, v in graph.facts.items() if k != "warnings"}
+    facts = {k: v for k, v in graph.facts.items() if k not in ("warnings", "content")}
     return {"name": workload.name, **facts, "macs": graph.macs()}
 
 
@@ -132,6 +141,3 @@ def _bare(w: WorkloadSpec) -> dict[str, Any] | None:
     keep = ("architecture", "layers", "parameters", "macs_per_token", "context",
             "kv_bytes_per_token")  # fmt: skip
     return {"name": w.name, **{k: graph.facts[k] for k in keep}, "source": source}
-
-
-Lowerer = Callable[[WorkloadSpec], OpGraph]

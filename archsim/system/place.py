@@ -29,6 +29,7 @@ class Stage:
         vector: runs the fused ops.
         mapping: tiles of a MAC stage; None for a vector stage.
         tile_rows: rows of a tile of a vector stage.
+        by_point: its tiles are cut between points, not rows: a row is too long for the chip.
         room_bytes: bytes on chip that the tiles need.
     """
 
@@ -38,6 +39,7 @@ class Stage:
     vector: VectorEngine | None = None
     mapping: Mapping | None = None
     tile_rows: int = 0
+    by_point: bool = False
     room_bytes: int = 0
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -193,9 +194,14 @@ def _vector_stage(
     if not isinstance(stage.engine, VectorEngine):
         raise InputError(f"{stage.path} needs a vector unit", code="E201")
     rows = max(ranks["M"] for _, ranks in op.cases())
-    per_row, whole = moved_bytes(op, graph, resident)
+    per_row, whole = moved_bytes(op, graph, resident, op.rows())
     spare = budget - whole
     fit = rows if per_row == 0 else spare // (2 * per_row)
+    by_point = fit < 1 and not op.reduces and not op.row_primitives
+    if by_point:
+        rows = max(prod(ranks.values()) for _, ranks in op.cases())
+        per_row, whole = moved_bytes(op, graph, resident, op.points())
+        fit = spare // (2 * per_row)
     if fit < 1:
         raise Infeasible(
             f"{stage.path}: one row needs {2 * per_row + whole} bytes on chip, {budget} are free",
@@ -203,12 +209,12 @@ def _vector_stage(
             help="a larger on-chip memory",
         )
     tile = rows if per_row == 0 else min(fit, max(1, -(-rows // 8)))
-    return replace(stage, tile_rows=tile, room_bytes=2 * per_row * tile + whole)
+    room = 2 * per_row * tile + whole
+    return replace(stage, tile_rows=tile, by_point=by_point, room_bytes=room)
 
 
-def moved_bytes(op: Op, graph: OpGraph, resident: frozenset[str]) -> tuple[int, int]:
-    """Bytes per row that a vector op moves through DRAM, and bytes it reads once (parameters)."""
-    rows = op.rows()
+def moved_bytes(op: Op, graph: OpGraph, resident: frozenset[str], parts: int) -> tuple[int, int]:
+    """Bytes that each of so many parts of a vector op moves through DRAM, and bytes read once."""
     per_row = whole = 0
     for access in (*op.reads, *op.writes):
         if access.tensor in resident:
@@ -217,7 +223,7 @@ def moved_bytes(op: Op, graph: OpGraph, resident: frozenset[str]) -> tuple[int, 
         if is_parameter(op, graph, access):
             whole += size
         else:
-            per_row += -(-size // rows)
+            per_row += -(-size // parts)
     return per_row, whole
 
 

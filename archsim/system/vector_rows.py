@@ -132,7 +132,10 @@ class VectorWriter(Writer):
             per_row = 1
             for rank, extent in ranks.items():
                 per_row *= 1 if rank == "M" else extent
-            for s in segments(ranks["M"], self.stage.tile_rows):
+            parts = ranks["M"]
+            if self.stage.by_point:
+                parts, per_row = parts * per_row, 1
+            for s in segments(parts, self.stage.tile_rows):
                 self.sizes.append((s.size * per_row, s.size))
                 nest.append(Node(s.count, leaf=len(self.sizes) - 1))
         self.part.tree = self.tree(nest, self._leaf)
