@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-MAX_TILES = 1 << 15  # of one op; more tiles than that never paid in time
+MAX_TILES = {"latency": 1 << 15, "compute": 1 << 20}  # of one op; more never paid in time
 TOLERANCE = 1.005  # times this close are equal: the closed form is no finer
 
 
@@ -67,6 +67,7 @@ class _Candidates:
     tile: dict[str, Ints]
     sizes: dict[str, Ints]
     slots: dict[str, Ints]
+    spare: int
     time_s: Floats
     cycles: Ints
     traffic: Ints
@@ -102,7 +103,8 @@ def _pick(
         if chosen.sizes[t][place]
     }
     if "out" not in chosen.keep and tile["k"] < problem.largest.k:
-        buffers["partial"] = Buffer(int(chosen.sizes["out"][place]), 4)
+        size, slots = int(chosen.sizes["out"][place]), int(chosen.slots["out"][place])
+        buffers["partial"] = Buffer(size, slots + 1 + chosen.spare)
     return key, Mapping(
         problem=problem,
         engine=target.engine,
@@ -138,11 +140,13 @@ def _evaluate(
     `spare` is 1 where a tile is filled while others are in use, 0 where there is no room for it.
     """
     slots = {t: _slots(t, order, keep, of.steps, spare) for t in OPERANDS}
-    spilled = 4 * (of.sizes["out"] if "out" not in keep else 0) * (of.steps["k"] > 1)
+    # partial sums that leave and come back: as many slots again, and those they come back into
+    again = slots["out"] + 1 + spare
+    spilled = of.sizes["out"] * again * (of.steps["k"] > 1) * ("out" not in keep)
     room = sum(of.sizes[t] * slots[t] for t in OPERANDS) + spilled
     outputs = of.tile["b"] * of.tile["m"] * of.tile["n"]
     room = room + 2 * (outputs * target.fused_bits // 8)
-    fits = np.flatnonzero((room <= target.buffer_bytes) & (of.tiles <= MAX_TILES))
+    fits = np.flatnonzero((room <= target.buffer_bytes) & (of.tiles <= MAX_TILES[target.objective]))
     if not len(fits):
         return None
     (stream,) = set("mnk") - {flow.row_rank, flow.col_rank}
@@ -163,7 +167,7 @@ def _evaluate(
     head_s = (sizes["in"] + sizes["weight"]) / rate
     tail_s = sizes["out"] / rate + vector_s + busy_s / tiles
     time_s = np.maximum(busy_s + head_s, moved_s) + tail_s
-    return _Candidates(order, keep, tile, sizes, slots, time_s, cycles, traffic, tiles)
+    return _Candidates(order, keep, tile, sizes, slots, spare, time_s, cycles, traffic, tiles)
 
 
 def _slots(

@@ -1,1 +1,1 @@
-"""From a model description to an op graph: one architecture or one file form a module."""
+"""From a model description to an op graph: forms are read, architectures are built, one a file."""

@@ -1,30 +1,22 @@
-"""Constructors of ops and tensors that every architecture shares, and what a vector op costs."""
+"""Constructors of tensors and ops that every architecture shares.
+
+An op addresses a tensor in its own view: merging or splitting dimensions of row-major data is free.
+A tensor has the shape in which its reader wants it; whoever writes it names the same elements by
+its own ranks. Where a dimension's index falls outside, nothing is read or written there, which is
+how one product writes Q, K and V.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import prod
 
-from archsim.ir.op import Access, Group, Kind, Op, Window, dims
-from archsim.ir.tensor import DTYPES, Role, Tensor
-from archsim.lowering.spec import DTypes
-
-# arithmetic primitives per point and per row of the vector ops, from their textbook forms:
-# softmax  scale, mask, max, subtract, exp, sum, times 1/sum
-# rms      square, sum, times 1/rms, times gamma;  layer norm also mean, subtract, beta
-# silu     x / (1 + exp(-x));  gelu its tanh form, tanh by one exp and one divide
-POINT = {
-    "softmax": {"mul": 2, "add": 3, "max": 1, "exp": 1},
-    "rms": {"mul": 3, "add": 1},
-    "layer": {"mul": 3, "add": 4},
-    "rope": {"mul": 2, "add": 1},
-    "add": {"add": 1},
-    "silu": {"exp": 1, "add": 1, "div": 1},
-    "gelu": {"mul": 4, "add": 3, "exp": 1, "div": 1},
-    "relu": {"max": 1},
-    "gather": {"gather": 1},
-}
-ROW = {"softmax": {"div": 1}, "rms": {"rsqrt": 1}, "layer": {"rsqrt": 1, "mul": 1}}
+from archsim.core.errors import InputError
+from archsim.ir.op import Access, Dim, Group, Kind, Op, Window, dims
+from archsim.ir.tensor import Role, Tensor
+from archsim.lowering.phase import DTypes
+from archsim.lowering.primitives import total
 
 
 @dataclass
@@ -35,19 +27,23 @@ class Parts:
     tensors: dict[str, Tensor] = field(default_factory=dict)
 
     def tensor(self, name: str, shape: Sequence[int], role: Role = Role.ACTIVATION) -> Access:
-        """A tensor of a role at the workload's element type, read or written as a whole."""
-        kind = {
-            Role.WEIGHT: self.dtypes.weights,
-            Role.KV_CACHE: self.dtypes.kv_cache,
-            Role.INDEX: "int32",
-        }.get(role, self.dtypes.activations)
-        tensor = Tensor(name, tuple(shape), DTYPES[kind], role)
-        assert self.tensors.setdefault(name, tensor) == tensor, f"{name} has two shapes"
+        """A tensor of a role at the workload's element type, reached as a whole.
+
+        Raises:
+            InputError: E002 when the name is taken by another tensor, as by layers named alike.
+        """
+        tensor = Tensor(name, tuple(shape), self.dtypes.of(role), role)
+        if self.tensors.setdefault(name, tensor) != tensor:
+            raise InputError(f'two tensors would be named "{name}"', code="E002")
         return Access(name)
 
     def weight(self, name: str, *shape: int) -> Access:
         """A weight."""
         return self.tensor(name, shape, Role.WEIGHT)
+
+    def elements(self, name: str) -> int:
+        """Elements of a tensor made before."""
+        return self.tensors[name].elements
 
     def linear(
         self,
@@ -58,19 +54,33 @@ class Parts:
         size: tuple[int, int, int],
         *,
         bias: bool = False,
-        weight: Access | None = None,
+        tied: Access | None = None,
     ) -> Op:
-        """`out[m,n] = source[m,k] @ weight[k,n] (+ bias)`; `size` is (m, n, k)."""
+        """`out[m,n] = source[m,k] @ weight[k,n] (+ bias)`; `size` is (m, n, k).
+
+        Several outs lie side by side along n. A bias is where accumulation starts: it costs its
+        bytes and no vector work. `tied` is a table of n rows that serves as the weight.
+        """
         m, n, k = size
-        reads = [Access(source.tensor, dims("B", "M", "K"), source.touched)]
-        matrix = weight or self.weight(f"{name}.weight", k, n)
-        reads.append(Access(matrix.tensor, dims("K", "N")))
+        reads = [source if source.dims else replace(source, dims=dims("M", "K"))]
+        if tied:
+            reads.append(Access(tied.tensor, dims("N", "K")))
+        else:
+            reads.append(Access(self.weight(f"{name}.weight", k, n).tensor, dims("K", "N")))
         if bias:
             reads.append(Access(self.weight(f"{name}.bias", n).tensor, dims("N")))
         outs = [out] if isinstance(out, Access) else out
-        writes = tuple(Access(o.tensor, dims("B", "M", "N"), o.touched) for o in outs)
+        writes = self._side_by_side(outs, m)
         ranks = {"B": 1, "M": m, "N": n, "K": k}
         return Op(name, Kind.GEMM, op_class, ranks, tuple(reads), writes)
+
+    def _side_by_side(self, parts: Sequence[Access], rows: int) -> tuple[Access, ...]:
+        """Accesses to tensors that together hold the columns N of `rows` rows M."""
+        found, before = [], 0
+        for part in parts:
+            found.append(Access(part.tensor, (*dims("M"), Dim((("N", 1),), -before)), part.touched))
+            before += self.elements(part.tensor) // rows
+        return tuple(found)
 
     def batched(
         self,
@@ -78,19 +88,21 @@ class Parts:
         op_class: str,
         operands: tuple[Access, Access, Access],
         size: tuple[int, int, int, int],
+        *,
         groups: tuple[Group, ...] = (),
+        causal: bool = False,
     ) -> Op:
-        """`out[b,m,n] = a[b,m,k] @ w[b,k,n]`; `size` is (b, m, n, k)."""
-        a, w, out = operands
-        return Op(
-            name,
-            Kind.GEMM,
-            op_class,
-            dict(zip("BMNK", size, strict=True)),
-            (Access(a.tensor, dims("B", "M", "K")), Access(w.tensor, dims("B", "K", "N"))),
-            (Access(out.tensor, dims("B", "M", "N")),),
-            groups=groups,
+        """`out[b,m,n] = a[b,m,k] @ w[b,k,n]`; `size` is (b, m, n, k), that of the longest group.
+
+        Ragged operands lie one after the other, so only their group's own view is affine.
+        """
+        default = (dims("B", "M", "K"), dims("B", "K", "N"), dims("B", "M", "N"))
+        a, w, out = (
+            Access(x.tensor, () if groups else x.dims or d, x.touched)
+            for x, d in zip(operands, default, strict=True)
         )
+        ranks = dict(zip("BMNK", size, strict=True))
+        return Op(name, Kind.GEMM, op_class, ranks, (a, w), (out,), groups=groups, causal=causal)
 
     def vector(
         self,
@@ -103,27 +115,47 @@ class Parts:
         groups: tuple[Group, ...] = (),
         kind: Kind = Kind.VECTOR,
         window: Window | None = None,
+        causal: bool = False,
     ) -> Op:
         """A vector op over rows x points; `forms` name what is computed at each point."""
-        point: dict[str, int] = {}
-        row: dict[str, int] = {}
-        for form in forms:
-            for total, part in ((point, POINT[form]), (row, ROW.get(form, {}))):
-                for primitive, n in part.items():
-                    total[primitive] = total.get(primitive, 0) + n
+        form = total(*forms)
+
+        def plain(access: Access) -> Access:
+            if access.dims or groups or window or kind is Kind.GATHER:
+                return access
+            shape = self.tensors[access.tensor].shape
+            if shape == size[1:]:
+                return replace(access, dims=dims("N"))
+            whole = prod(shape) == prod(size) and access.touched is None
+            return replace(access, dims=dims("M", "N")) if whole else access
+
         return Op(
             name,
             kind,
             op_class,
             {"M": size[0], "N": size[1]},
-            tuple(reads),
-            tuple(writes),
-            primitives=point,
-            row_primitives=row,
-            reduces=any(form in ROW for form in forms),
+            tuple(plain(a) for a in reads),
+            tuple(plain(a) for a in writes),
+            primitives=form.point,
+            row_primitives=form.row,
+            reduces=form.reduces,
             groups=groups,
             window=window,
+            causal=causal,
         )
+
+    def move(
+        self,
+        name: str,
+        op_class: str,
+        sources: Sequence[Access],
+        writes: Sequence[Access],
+        size: tuple[int, int],
+    ) -> Op:
+        """Bytes that change place: sources lie side by side in rows of `size[1]` elements."""
+        ranks = {"M": size[0], "N": size[1]}
+        reads = self._side_by_side(sources, size[0])
+        return Op(name, Kind.MOVE, op_class, ranks, reads, tuple(writes))
 
     def norm(self, name: str, form: str, source: Access, out: Access, size: tuple[int, int]) -> Op:
         """A norm over the last dimension with its scale (and bias)."""

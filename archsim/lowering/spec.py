@@ -1,138 +1,67 @@
-"""The workload as frozen data: which model, in which phase, at which element types."""
+"""The workload as frozen data: which model, in which phase, at which element types.
+
+`load_workload` reads it from any of its forms. What it returns stands alone: paths have become the
+numbers that the files hold, defaults are filled in, and the phase suits the model.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from archsim.core.data import data_dir, find, names
-from archsim.core.errors import InputError, nearest
-from archsim.core.spec import PositiveInt, Spec, problem
-from archsim.core.yamlio import Document, load_spec, load_yaml
+from archsim.core.spec import Spec, problem
+from archsim.core.yamlio import Document, load_spec
+from archsim.lowering.architectures.layers import ConvRow, GemmRow
+from archsim.lowering.model import AnyArchitecture
+from archsim.lowering.phase import DTypes, Phase
 
-DTypeName = Literal["fp32", "bf16", "fp16", "fp8", "int32", "int16", "int8", "int4"]
-FORMS = ("preset", "hf_config", "topology", "graph")
+if TYPE_CHECKING:
+    from archsim.lowering.architectures.base import Architecture
+
+FILES = ("hf_config", "topology", "graph")
+FORMS = ("preset", *FILES, "layers", "config")
 
 
 class ModelRef(Spec):
-    """The model, in exactly one of four forms."""
+    """The model, in exactly one form."""
 
-    preset: str | None = None
+    preset: str | None = Field(default=None, examples=["llama-3-8b"])
     """Name of a shipped model: see `archsim list models`."""
 
-    hf_config: str | None = None
-    """Path of a Hugging Face `config.json`."""
+    hf_config: str | None = Field(default=None, examples=["llama/config.json"])
+    """Path of a Hugging Face `config.json`, relative to this file."""
 
-    topology: str | None = None
-    """Path of a SCALE-Sim topology CSV; its layers run one after the other."""
+    topology: str | None = Field(default=None, examples=["layers.csv"])
+    """Path of a SCALE-Sim topology CSV; its layers are independent ops."""
 
-    graph: str | None = None
+    format: Literal["gemm", "conv"] | None = None
+    """Form of the topology's rows. Default: told by the number of columns."""
+
+    graph: str | None = Field(default=None, examples=["ops.yaml"])
     """Path of an op graph in YAML."""
 
-    layers: tuple[dict[str, int | str], ...] | None = None
-    """Layers of a topology written out: the columns of the CSV by name."""
+    layers: tuple[GemmRow | ConvRow, ...] | None = None
+    """A topology written out."""
+
+    config: AnyArchitecture | None = None
+    """An architecture and its numbers written out; what a file is resolved to."""
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
-        given = [f for f in (*FORMS, "layers") if getattr(self, f) is not None]
+        given = [f for f in FORMS if getattr(self, f) is not None]
         if len(given) != 1:
+            listed = ", ".join(FORMS[: 1 + len(FILES)])
             raise problem(
-                "E202",
-                f"model needs exactly one of {', '.join(FORMS)}, got {', '.join(given) or 'none'}",
-                "preset: llama-3-8b",
+                "E202" if given else "E102",
+                f"model needs exactly one of {listed}; got {', '.join(given) or 'none'}",
+                "example `model: {preset: llama-3-8b}`",
             )
+        if self.format and not self.topology:
+            raise problem("E202", f"format {self.format} is of a topology, and there is none")
         return self
-
-
-class Prefill(Spec):
-    """All tokens of the prompts at once; one token is sampled per sequence."""
-
-    kind: Literal["prefill"]
-    """Which phase this is."""
-
-    batch: PositiveInt = 1
-    """Sequences."""
-
-    tokens: PositiveInt
-    """Prompt tokens of each sequence."""
-
-
-class Decode(Spec):
-    """One new token per sequence."""
-
-    kind: Literal["decode"]
-    """Which phase this is."""
-
-    batch: PositiveInt | None = None
-    """Sequences; with a list of contexts, its length."""
-
-    context: PositiveInt | tuple[PositiveInt, ...]
-    """Tokens attended by each sequence, the newest included: one number, or one a sequence."""
-
-    @model_validator(mode="after")
-    def _lengths(self) -> Self:
-        if isinstance(self.context, tuple):
-            if not self.context:
-                raise problem("E107", "context lists no sequence", "context: [512, 2048]")
-            if self.batch not in (None, len(self.context)):
-                raise problem(
-                    "E202",
-                    f"batch {self.batch} disagrees with {len(self.context)} contexts",
-                    "drop batch, or list one context for each sequence",
-                )
-        return self
-
-    @property
-    def contexts(self) -> tuple[int, ...]:
-        """One context a sequence."""
-        if isinstance(self.context, tuple):
-            return self.context
-        return (self.context,) * (self.batch or 1)
-
-
-class Encode(Spec):
-    """All tokens of an encoder's sequences at once."""
-
-    kind: Literal["encode"]
-    """Which phase this is."""
-
-    batch: PositiveInt = 1
-    """Sequences."""
-
-    tokens: PositiveInt
-    """Tokens of each sequence."""
-
-
-class Infer(Spec):
-    """One pass of a model without a sequence: a convolutional network, a layer list, a graph."""
-
-    kind: Literal["infer"]
-    """Which phase this is."""
-
-    batch: PositiveInt = 1
-    """Inputs."""
-
-
-Phase = Annotated[Prefill | Decode | Encode | Infer, Field(discriminator="kind")]
-
-
-class DTypes(Spec):
-    """Element types."""
-
-    weights: DTypeName = "bf16"
-    """Of weights; also the type that MACs are computed in."""
-
-    activations: DTypeName = "bf16"
-    """Of activations."""
-
-    kv_cache: DTypeName = "bf16"
-    """Of the KV cache."""
-
-    accumulators: DTypeName = "fp32"
-    """Of partial sums."""
 
 
 class WorkloadSpec(Spec):
@@ -141,112 +70,91 @@ class WorkloadSpec(Spec):
     schema_: Literal["archsim.workload/1"] = Field(alias="schema")
     """Version of this file's form."""
 
-    name: str
+    name: str = Field(examples=["llama3_decode"])
     """Name in reports."""
 
-    model: ModelRef
+    description: str = ""
+    """One line for people."""
+
+    model: ModelRef = Field(examples=[{"preset": "llama-3-8b"}])
     """The model."""
 
-    phase: Phase = Infer(kind="infer")
-    """What part of its work; models with tokens need one."""
+    phase: Phase | None = None
+    """What part of its work; a model without tokens has one phase and needs none."""
 
     dtypes: DTypes = DTypes()
     """Element types."""
 
 
-def model_names() -> tuple[str, ...]:
-    """Names of the shipped models."""
-    return names("workloads/models")
-
-
 def load_workload(
-    source: str | Path | dict[str, Any],
+    source: str | Path | Mapping[str, Any],
     *,
     set_: Sequence[str] = (),
-    set_files: Sequence[str] = (),
+    set_files: Sequence[str | Path] = (),
     phase: str | None = None,
     batch: int | None = None,
-    context: Any = None,
+    context: int | Sequence[int] | None = None,
     tokens: int | None = None,
 ) -> tuple[WorkloadSpec, Document]:
-    """A workload by shipped name, model name, path (YAML, config.json, topology CSV) or data.
+    """A workload that stands alone, and the document it came from.
+
+    Args:
+        source: a shipped workload or model by name, a workload or op graph YAML, a `config.json` or
+            its folder, a topology CSV, or data.
+        set_: settings such as `phase.batch=4`.
+        set_files: files of settings.
+        phase: prefill | decode | encode | infer; replaces the file's phase.
+        batch: sequences or inputs.
+        context: tokens attended in decode.
+        tokens: tokens of each sequence in prefill or encode.
 
     Raises:
-        InputError: with every problem at its line and column.
+        InputError: with every mistake at its line and column, or at its flag.
+        Unsupported: for a model type without a builder.
     """
-    document = _document(source)
-    flags = {"kind": phase, "batch": batch, "context": context, "tokens": tokens}
-    given = {k: v for k, v in flags.items() if v is not None}
-    if given and isinstance(document.data, dict):
-        old = document.data.get("phase")
-        same = isinstance(old, dict) and given.get("kind", old.get("kind")) == old.get("kind")
-        document.data["phase"] = {**(old if same and isinstance(old, dict) else {}), **given}
+    from archsim.lowering.sources import open_source, with_flags
+
+    flags = {"phase": phase, "batch": batch, "context": context, "tokens": tokens}
+    document = with_flags(open_source(source), {k: v for k, v in flags.items() if v is not None})
     spec, found = load_spec(document, WorkloadSpec, set_=set_, set_files=set_files)
-    return _beside(spec, found), found
+    return resolve(spec, found), found
 
 
-def _document(source: str | Path | dict[str, Any]) -> Document:
-    if isinstance(source, dict):
-        return Document.of(dict(source))
-    text = str(source)
-    path = Path(source)
-    if path.suffix == ".csv":
-        # SCALE-Sim counts words of one size, partial sums too
-        words = dict.fromkeys(("weights", "activations", "accumulators"), "int8")
-        return _wrap(path.stem, {"topology": _real(path)}, words)
-    if path.suffix == ".json":
-        return _wrap(path.resolve().parent.name or path.stem, {"hf_config": _real(path)})
-    if not path.is_file() and text in model_names() and text not in names("workloads"):
-        return _wrap(text, {"preset": text})
-    known = (*names("workloads"), *model_names())
-    if not path.is_file() and text not in known:
-        close = nearest(text, known)
-        raise InputError(
-            f'no file, no shipped workload and no model "{text}"',
-            code="E003",
-            help=f'did you mean "{close}"?' if close else "see archsim list models",
-        )
-    document = load_yaml(find(source, "workloads", "workloads/models"))
-    data = document.data
-    if isinstance(data, dict) and str(data.get("schema", "")).startswith("archsim.graph/"):
-        return _wrap(path.stem, {"graph": str(path)})
-    return document
+def resolve(spec: WorkloadSpec, document: Document | None = None) -> WorkloadSpec:
+    """A workload whose files are read, whose defaults are filled in, and whose phase is checked.
+
+    Args:
+        spec: a workload; one that stands alone is returned equal.
+        document: where it came from: paths are relative to its file, mistakes are placed in it.
+
+    Raises:
+        InputError: for a file or preset that does not exist, or a phase that the model has not.
+        Unsupported: for a model type without a builder.
+    """
+    from archsim.lowering.sources import inlined
+
+    document = document or Document.of({})
+    spec = spec.model_copy(update={"model": inlined(spec.model, document)})
+    architecture = architecture_of(spec)
+    phase = spec.phase
+    if phase is None and architecture.phases == ("infer",):
+        phase = architecture.default_phase()
+    if phase is not None and phase.kind not in architecture.phases:
+        message = f'phase "{phase.kind}" is not one of {", ".join(architecture.phases)}'
+        help_text = f"those are what {spec.name}'s model does"
+        raise document.error(("phase", "kind"), "E108", message, help=help_text)
+    for found in architecture.objections(phase) if phase else ():
+        raise document.error(("phase", found.key), found.code, found.message, help=found.help)
+    dtypes = spec.dtypes.filled(*architecture.default_dtypes, cache=architecture.keeps_cache)
+    return spec.model_copy(update={"phase": phase, "dtypes": dtypes})
 
 
-def _real(path: Path) -> str:
-    if not path.is_file():
-        raise InputError(f"{path} cannot be read: no such file", code="E003")
-    return str(path)
+def architecture_of(spec: WorkloadSpec) -> Architecture:
+    """The builder of a workload whose files are read."""
+    from archsim.lowering.architectures.base import architectures
+    from archsim.lowering.model import load_model
 
-
-def _wrap(name: str, model: dict[str, Any], dtypes: dict[str, Any] | None = None) -> Document:
-    data: dict[str, Any] = {"schema": "archsim.workload/1", "name": name, "model": model}
-    if dtypes:
-        data["dtypes"] = dtypes
-    return Document.of(data)
-
-
-def _beside(spec: WorkloadSpec, document: Document) -> WorkloadSpec:
-    """Paths of a workload file are relative to it."""
-    for form in FORMS[1:]:
-        name = getattr(spec.model, form)
-        if name is None or Path(name).is_file():
-            continue
-        beside = (document.file.parent if document.file else Path()) / name
-        if not beside.is_file():
-            raise document.error(("model", form), "E003", f'"{name}" cannot be read: no such file')
-        return spec.model_copy(update={"model": ModelRef.model_validate({form: str(beside)})})
-    if spec.model.preset is not None and spec.model.preset not in model_names():
-        close = nearest(spec.model.preset, model_names())
-        raise document.error(
-            ("model", "preset"),
-            "E108",
-            f'preset "{spec.model.preset}" is not one of {", ".join(model_names())}',
-            help=f'did you mean "{close}"?' if close else "see archsim list models",
-        )
-    return spec
-
-
-def preset_path(name: str) -> Path:
-    """File of a shipped model."""
-    return data_dir("workloads/models") / f"{name}.yaml"
+    config: Any = spec.model.config
+    if spec.model.preset:
+        config = load_model(spec.model.preset).model
+    return architectures.get(config.architecture)(config)

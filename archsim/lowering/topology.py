@@ -1,117 +1,119 @@
-"""SCALE-Sim topologies: a CSV of GEMMs or convolutions, each layer an op of its own."""
+"""SCALE-Sim topology files: a CSV of products or convolutions, one layer a row.
+
+Read here: `Layer, M, N, K`, and `Layer name, IFMAP Height, IFMAP Width, Filter Height,
+Filter Width, Channels, Num Filter, Strides` with one or two strides; with or without a comma at the
+end of a line, with or without a head (github.com/scalesim-project/SCALE-Sim, `topologies/`).
+"""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal, NamedTuple
 
 from archsim.core.errors import Diagnostic, InputError
-from archsim.ir.graph import Block, OpGraph
-from archsim.ir.op import Op
-from archsim.ir.tensor import Role
-from archsim.lowering.cnn import ConvSize, Shape, conv
-from archsim.lowering.parts import Parts
-from archsim.lowering.spec import DTypes
+from archsim.lowering.architectures.layers import ConvRow, GemmRow, Layers
 
-GEMM = ("m", "n", "k")
-CONV = (
-    "ifmap_height", "ifmap_width", "filter_height", "filter_width", "channels", "num_filter",
-    "strides",
-)  # fmt: skip
-Layer = Mapping[str, int | str]
+Form = Literal["gemm", "conv"]
+COLUMNS: dict[Form, tuple[str, ...]] = {
+    "gemm": ("m", "n", "k"),
+    "conv": (
+        "ifmap_height", "ifmap_width", "filter_height", "filter_width", "channels", "num_filter",
+        "strides", "strides_w",
+    ),
+}  # fmt: skip
+OPTIONAL = ("strides_w",)
+LARGEST = 1_000_000_000
 
 
-def read_topology(path: Path) -> list[Layer]:
-    """Layers of a SCALE-Sim CSV: GEMM (`Layer, M, N, K`) or conv (`Layer name, IFMAP Height, …`).
+class Cell(NamedTuple):
+    """A field of the file: its text without spaces, and where it begins."""
 
-    A trailing comma, spaces and any case of the heads are accepted, and a second stride column.
+    text: str
+    line: int
+    column: int
+
+
+def read_topology(path: str | Path, form: Form | None = None) -> Layers:
+    """The layers of a file; without a form, the number of columns tells.
 
     Raises:
-        InputError: E101 for heads of neither form, E105 for a cell that is not a number.
+        InputError: with every cell that is missing, too many or no number, at its line and column.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}", code="E003") from None
-    lines = [row for row in csv.reader(text.splitlines()) if any(cell.strip() for cell in row)]
-    if len(lines) < 2:
-        raise _wrong(path, 1, "E102", "a head and at least one layer are needed")
-    heads = [_head(cell) for cell in lines[0]]
-    form = GEMM if set(GEMM) <= set(heads) else CONV
-    missing = [h for h in form if h not in heads]
-    if missing:
-        raise _wrong(path, 1, "E101", f"the head lacks {', '.join(missing)}; "
-                     "GEMM needs Layer, M, N, K; conv needs Layer name, IFMAP Height, "
-                     "IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, "
-                     "Strides")  # fmt: skip
-    layers: list[Layer] = []
-    for number, row in enumerate(lines[1:], 2):
-        layer: dict[str, int | str] = {"name": row[0].strip() or f"layer{number - 1}"}
-        for head in form:
-            at = heads.index(head)
-            cell = row[at].strip() if at < len(row) else ""
-            if not re.fullmatch(r"[0-9]+", cell) or int(cell) < 1:
-                raise _wrong(path, number, "E105", f'{head} expects a positive whole number, '
-                             f'got "{cell}"')  # fmt: skip
-            layer[head] = int(cell)
-        if form is CONV and len(row) > (at := heads.index("strides")) + 1:
-            second = row[at + 1].strip()
-            if re.fullmatch(r"[1-9][0-9]*", second):
-                layer["strides_w"] = int(second)
-        layers.append(layer)
-    return layers
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        where = Diagnostic("E003", "", str(path))
+        raise InputError(f"cannot be read: {reason}", code="E003", where=where) from None
+    rows = [row for number, text in enumerate(lines, 1) if (row := _cells(text, number))]
+    if rows and not any(_number(cell) for cell in rows[0][1:]):
+        rows = rows[1:]
+    if not rows:
+        raise InputError.of([Diagnostic("E102", "the file needs at least one layer", str(path))])
+    form = form or ("gemm" if len(rows[0]) <= len(COLUMNS["gemm"]) + 1 else "conv")
+    reader = _Reader(str(path), lines, form)
+    layers = tuple(reader.layer(row) for row in rows)
+    if reader.found:
+        raise InputError.of(reader.found)
+    return Layers(layers=tuple(layer for layer in layers if layer is not None))
 
 
-def _head(cell: str) -> str:
-    word = re.sub(r"[^a-z0-9]+", "_", cell.strip().lower()).strip("_")
-    return {"stride": "strides", "num_filters": "num_filter", "layer_name": "layer"}.get(word, word)
+def _cells(text: str, line: int) -> list[Cell]:
+    """The fields of a line; empty ones at its end belong to the comma before them."""
+    cells, at = [], 0
+    for part in text.split(","):
+        cells.append(Cell(part.strip(), line, at + len(part) - len(part.lstrip()) + 1))
+        at += len(part) + 1
+    while cells and not cells[-1].text:
+        cells.pop()
+    return cells
 
 
-def _wrong(path: Path, line: int, code: str, message: str) -> InputError:
-    return InputError.of([Diagnostic(code, message, str(path), line, 1)])
+def _number(cell: Cell) -> int | None:
+    """A whole number in range, or None."""
+    if not re.fullmatch(r"[0-9]{1,10}", cell.text):
+        return None
+    return int(cell.text) if 1 <= int(cell.text) <= LARGEST else None
 
 
-def lower_topology(name: str, layers: Sequence[Layer], batch: int, dtypes: DTypes) -> OpGraph:
-    """Layers as independent ops: each input comes from memory, each result goes there.
+class _Reader:
+    """Rows of one form; mistakes are collected in `found`."""
 
-    SCALE-Sim counts windows that stick out at the far edge: its output is ceil((in - filter +
-    stride) / stride), and such a window reads what lies inside only.
-    """
-    parts = Parts(dtypes)
-    ops = []
-    for i, layer in enumerate(layers):
-        label = f"{i:03d}.{layer.get('name', 'layer')}".replace(" ", "_")
-        ops.append(_gemm(parts, label, layer, batch) if "m" in layer else
-                   _conv(parts, label, layer, batch))  # fmt: skip
-    graph = OpGraph(name, (Block("layers", 1, tuple(ops)),), parts.tensors, {})
-    parameters = sum(t.elements for t in parts.tensors.values() if t.role is Role.WEIGHT)
-    facts: dict[str, Any] = {
-        "architecture": "topology",
-        "layers": len(ops),
-        "parameters": parameters,
-        "macs_per_token": None,
-        "macs_per_input": graph.macs() // batch,
-        "kv_bytes_per_token": None,
-        "output_tokens": None,
-        "phase": {"kind": "infer", "batch": batch},
-        "warnings": [],
-    }
-    return OpGraph(name, graph.blocks, graph.tensors, facts)
+    def __init__(self, path: str, lines: list[str], form: Form) -> None:
+        self.path, self.lines, self.form = path, lines, form
+        self.found: list[Diagnostic] = []
 
+    def layer(self, row: list[Cell]) -> GemmRow | ConvRow | None:
+        """One layer; None after a mistake."""
+        name, *cells = row
+        columns = COLUMNS[self.form]
+        needed = len(columns) - sum(c in OPTIONAL for c in columns)
+        if not needed <= len(cells) <= len(columns):
+            listed = ", ".join(c for c in columns if c not in OPTIONAL)
+            message = f"a {self.form} layer has {needed} numbers ({listed}), got {len(cells)}"
+            self._wrong(name, "E102" if len(cells) < needed else "E101", message)
+            return None
+        values: dict[str, int] = {}
+        for column, cell in zip(columns, cells, strict=False):
+            value = _number(cell)
+            if value is None:
+                words = column.replace("_", " ")
+                message = f'{words} expects a positive whole number, got "{cell.text}"'
+                self._wrong(cell, "E105", message)
+            else:
+                values[column] = value
+        if len(values) < len(cells):
+            return None
+        label = name.text or f"layer{name.line}"
+        row_type = GemmRow if self.form == "gemm" else ConvRow
+        return row_type.model_validate({"name": label, **values})
 
-def _gemm(parts: Parts, label: str, layer: Layer, batch: int) -> Op:
-    m, n, k = (int(layer[x]) for x in GEMM)
-    source = parts.tensor(f"{label}.in", (batch * m, k))
-    out = parts.tensor(f"{label}.out", (batch * m, n))
-    return parts.linear(label, "gemm", source, out, (batch * m, n, k))
-
-
-def _conv(parts: Parts, label: str, layer: Layer, batch: int) -> Op:
-    high, wide, taps_h, taps_w, channels, filters, stride = (int(layer[x]) for x in CONV)
-    across = int(layer.get("strides_w", stride))
-    source = Shape(parts.tensor(f"{label}.in", (batch, channels, high, wide)), channels, high, wide)
-    size = ConvSize(filters, (taps_h, taps_w), (stride, across), ceil=True)
-    return conv(parts, label, source, size, batch)[0]
+    def _wrong(self, cell: Cell, code: str, message: str) -> None:
+        source = self.lines[cell.line - 1]
+        width = max(1, len(cell.text))
+        self.found.append(
+            Diagnostic(
+                code, message, self.path, cell.line, cell.column, source_line=source, width=width
+            )
+        )

@@ -1,4 +1,4 @@
-"""Is a program well formed: indices, who may use a channel, balance of every loop body.
+"""Is a program well formed: indices, who may use a channel, balance of the whole and of blocks.
 
 One walk of the tree, whatever the repetitions. Whether it can end is asked in `untimed`.
 """

@@ -57,7 +57,8 @@ class Loop:
         body: Loops and leaves, in order.
         name: Shown in reports of folding.
         fold: Whether an engine may count iterations instead of simulating them.
-        block: Marks a block of the model (a repeated layer), which every engine folds.
+        block: Marks a block of the model (a repeated layer), which every engine folds; each run of
+            its body gives back what it claims.
     """
 
     n: int
@@ -105,8 +106,8 @@ class Program:
         """Refuse a program that is malformed or that can never end.
 
         Raises:
-            MalformedProgram: An index out of range, an unbalanced loop body, a channel used by
-                a stranger, a shared timeline used for no time.
+            MalformedProgram: An index out of range, an unbalanced block or program, a channel used
+                by a stranger, a shared timeline used for no time.
             Deadlock: Units that wait for each other whatever the durations are.
         """
         from archsim.sim.check import check_form  # late: both read this module

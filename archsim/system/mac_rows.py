@@ -188,7 +188,8 @@ class MacWriter(Writer):
     def _partial_in(self, i: int, step: Draft) -> Draft:
         """Partial sums that were spilled come back once they have been stored."""
         loader, storer = (self.unit(self.engine.name, v) for v in ("load_in", "store"))
-        channel = self.channel("partial", loader, self.array, 2)
+        room = self.mapping.buffers["partial"].slots - self.mapping.buffers["out"].slots
+        channel = self.channel("partial", loader, self.array, room)
         row = self.load(loader, channel, self.outs[0], "partial", self._partial_bytes(i))
         steps = self.mapping.steps(self.view.largest)
         row.take.append(

@@ -61,10 +61,27 @@ class _Writer:
         body: list[Loop | Leaf] = [first]
         if depth < 2:
             body.extend(self._loop(depth + 1) for _ in range(rng.choice((0, 1, 1, 2))))
+        if self.channels and rng.random() < 0.2:
+            body.extend(self._apart())
         body.append(last)
         n = rng.choice(ITERATIONS[: 9 - 2 * depth])
         name = f"loop{depth}"
         return Loop(n, tuple(body), name, fold=rng.random() < 0.9, block=rng.random() < 0.7)
+
+    def _apart(self) -> tuple[Loop, Loop]:
+        """Two loops on one channel: all tokens are put in the first and taken in the second."""
+        c = self.rng.randrange(len(self.channels))
+        n = self.rng.choice((1, 2, 3, 7, 25))
+        loops = []
+        for unit, verbs in (
+            (self.channels[c].producer, ("reserve", "put")),
+            (self.channels[c].consumer, ("take", "free")),
+        ):
+            draft = _Draft(unit)
+            for verb in verbs:
+                getattr(draft, verb).append(c)
+            loops.append(Loop(n, (self._close([draft]),), verbs[0]))
+        return loops[0], loops[1]
 
     def _leaves(self) -> tuple[Leaf, Leaf]:
         """First and last leaf of a body, balanced together."""

@@ -8,7 +8,7 @@ from archsim.components.base import engines
 from archsim.core.data import find
 from archsim.core.yamlio import load_yaml
 from archsim.dataflows.base import dataflows
-from archsim.lowering import spec as workloads
+from archsim.lowering import model as workloads
 from archsim.memory.base import memories
 
 ENGINE = '''
@@ -96,7 +96,6 @@ def test_one_file_each_is_enough_for_an_engine_a_dataflow_a_memory_a_standard_an
     (tmp_path / "toy-llm.yaml").write_text(MODEL)
     monkeypatch.setattr(standards, "FOLDER", tmp_path)
     monkeypatch.setattr(workloads, "data_dir", lambda _: tmp_path)
-    monkeypatch.setattr(workloads, "model_names", lambda: ("toy-llm",))
     machine = load_yaml(find("npu", "configs")).data
     machine["engines"]["array"]["kind"] = "twice_array"
     machine["memory"]["hbm"] = {"kind": "slow_dram", "standard": "TOY_1Gbps", "stacks": 2}

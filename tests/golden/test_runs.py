@@ -16,7 +16,9 @@ _spec.loader.exec_module(golden)
 ROWS = golden.committed()
 
 
-@pytest.mark.parametrize(("hardware", "workload"), list(ROWS), ids="-on-".join)
+@pytest.mark.parametrize(
+    ("hardware", "workload"), [pytest.param(*pair, id=" on ".join(pair)) for pair in ROWS]
+)
 def test_a_run_gives_the_committed_numbers(hardware: str, workload: str) -> None:
     row = ROWS[hardware, workload]
     found = golden.measure(hardware, workload)

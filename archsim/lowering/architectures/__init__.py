@@ -1,0 +1,1 @@
+"""Architectures: each file turns the numbers of one family of models into blocks of ops."""

@@ -1,0 +1,113 @@
+"""What surrounds attention in a Transformer: embedding, feed-forward part, head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archsim.ir.op import Access, Dim, Kind, Op, dims
+from archsim.ir.tensor import Role
+from archsim.lowering.parts import Parts
+from archsim.lowering.phase import Sequences
+
+if TYPE_CHECKING:
+    from archsim.lowering.architectures.transformer import Transformer
+
+
+def embedding(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
+    """Rows of the token table, plus positions and token types, to `hidden`.
+
+    No two tokens share a row of the token table: the most that a step can read of it.
+    """
+    size = (s.tokens, m.hidden)
+    table = p.weight("embed.table", m.vocab, m.hidden)
+    ids = p.tensor("ids", (s.tokens,), Role.INDEX)
+    reads = [ids, _rows(table, s.tokens, m.vocab, m.hidden)]
+    here = p.tensor("embedded" if m.positions or m.token_types or m.embedding_norm else "hidden",
+                    size)  # fmt: skip
+    ops = [p.vector("embed", "embedding", reads, [here], size, "gather", kind=Kind.GATHER)]
+    added = []
+    if m.positions:
+        # a prompt uses its first rows once for all sequences; a decode step one row a length
+        used = s.new if s.new > 1 else len(s.lengths)
+        table = p.weight("positions.table", m.positions, m.hidden)
+        added.append(_rows(table, used, m.positions, m.hidden))
+    if m.token_types:
+        table = p.weight("token_types.table", m.token_types, m.hidden)
+        added.append(_rows(table, 1, m.token_types, m.hidden))  # one segment
+    if added:
+        out = p.tensor("positioned" if m.embedding_norm else "hidden", size)
+        adds = ["add"] * len(added)
+        ops.append(p.vector("positions", "embedding", [here, *added], [out], size, *adds))
+        here = out
+    if m.embedding_norm:
+        ops.append(p.norm("embed_norm", m.norm, here, p.tensor("hidden", size), size))
+    return ops
+
+
+def _rows(table: Access, used: int, rows: int, width: int) -> Access:
+    """An access that reaches so many rows of a table, or all there are."""
+    return Access(table.tensor, (), used * width if used < rows else None)
+
+
+def feed_forward(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
+    """Two or three matrices and their activation, from attention's result to `hidden.out`."""
+    size, inner = (s.tokens, m.hidden), (s.tokens, m.ffn)
+    before = p.tensor("attn.added" if m.norm_first else "attn.normed", size)
+    out, normed = p.tensor("hidden.out", size), p.tensor("ffn.normed", size)
+    added = out if m.norm_first else p.tensor("ffn.added", size)
+    ops: list[Op] = []
+    if m.norm_first:
+        ops.append(p.norm("ffn_norm", m.norm, before, normed, size))
+    source = normed if m.norm_first else before
+    up, acted = p.tensor("ffn.raised", inner), p.tensor("ffn.acted", inner)
+    gate = [p.tensor("ffn.gated", inner)] if m.ffn_matrices == 3 else []
+    for name, result in (("gate", gate), ("up", [up])):
+        ops += [
+            p.linear(f"ffn.{name}", "ffn", source, r, (*inner, m.hidden), bias=m.ffn_bias)
+            for r in result
+        ]
+    forms = (m.activation, "mul") if gate else (m.activation,)
+    lowered = p.tensor("ffn.lowered", size)
+    ops += [
+        p.vector("ffn.act", "activation", [*gate, up], [acted], inner, *forms),
+        p.linear("ffn.down", "ffn", acted, lowered, (*size, m.ffn), bias=m.ffn_bias),
+        p.vector("ffn.residual", "residual", [lowered, before], [added], size, "add"),
+    ]
+    if not m.norm_first:
+        ops.append(p.norm("ffn_norm", m.norm, added, out, size))
+    return ops
+
+
+def head(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
+    """Last norm and LM head over the sampled positions only; a pooler over the first tokens.
+
+    The last token of each sequence is sampled. An encoder's norm covers every token.
+    """
+    rows = s.tokens if m.encoder else s.batch
+    ops: list[Op] = []
+    last = _tokens(s, m.hidden, s.new - 1, "N") if rows < s.tokens else Access("hidden.out")
+    if m.final_norm:
+        normed = p.tensor("head.normed", (rows, m.hidden))
+        ops.append(p.norm("final_norm", m.norm, last, normed, (rows, m.hidden)))
+        last = normed
+    elif last.dims:
+        last = _tokens(s, m.hidden, s.new - 1, "K")
+    if m.lm_head and not m.encoder:
+        logits = p.tensor("logits", (rows, m.vocab))
+        tied = Access("embed.table") if m.tied else None
+        size = (rows, m.vocab, m.hidden)
+        ops.append(p.linear("lm_head", "lm_head", last, logits, size, tied=tied))
+    if m.pooler:
+        first = _tokens(s, m.hidden, 0, "K") if m.encoder and s.new > 1 else last
+        pooled, acted = (p.tensor(n, (s.batch, m.hidden)) for n in ("pooled", "pooled.tanh"))
+        size = (s.batch, m.hidden, m.hidden)
+        first = Access(last.tensor, first.dims, first.touched)
+        ops.append(p.linear("pooler", "pooler", first, pooled, size, bias=True))
+        ops.append(p.vector("pooler.act", "activation", [pooled], [acted], size[:2], "tanh"))
+    return ops
+
+
+def _tokens(s: Sequences, hidden: int, at: int, across: str) -> Access:
+    """One token of each sequence of the last block's result: rows M, `across` its width."""
+    row = Dim((("M", s.new),), at)
+    return Access("hidden.out", (row, *dims(across)), s.batch * hidden)

@@ -1,0 +1,116 @@
+"""A list of independent layers, as SCALE-Sim runs them: inputs are given, results are stored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+
+from pydantic import Field
+
+from archsim.core.spec import Spec
+from archsim.ir.graph import Block
+from archsim.ir.op import Op
+from archsim.lowering.architectures.base import Architecture
+from archsim.lowering.convolution import Geometry, Image, convolve
+from archsim.lowering.parts import Parts
+from archsim.lowering.phase import AnyPhase, Count, Infer
+
+
+class GemmRow(Spec):
+    """A product of m x k and k x n."""
+
+    name: str = "layer"
+    """Name of the layer."""
+
+    m: Count
+    """Rows of the result."""
+
+    n: Count
+    """Columns of the result."""
+
+    k: Count
+    """Length of the reduction."""
+
+
+class ConvRow(Spec):
+    """A convolution without padding: the input's size includes it."""
+
+    name: str = "layer"
+    """Name of the layer."""
+
+    ifmap_height: Count
+    """Input height."""
+
+    ifmap_width: Count
+    """Input width."""
+
+    filter_height: Count
+    """Filter height."""
+
+    filter_width: Count
+    """Filter width."""
+
+    channels: Count
+    """Input channels."""
+
+    num_filter: Count
+    """Filters."""
+
+    strides: Count
+    """Step of the window, over both axes where there is no second one."""
+
+    strides_w: Count | None = None
+    """Step along the width."""
+
+
+class Layers(Spec):
+    """The rows of a SCALE-Sim topology."""
+
+    architecture: Literal["layers"] = "layers"
+    """Which builder reads these numbers."""
+
+    layers: tuple[GemmRow | ConvRow, ...] = Field(min_length=1)
+    """Layers in order; none reads another's result."""
+
+
+class LayersBuilder(Architecture):
+    """One op a row, in one block."""
+
+    kind = "layers"
+    Spec = Layers
+
+    spec: Layers
+
+    @property
+    def default_dtypes(self) -> tuple[str, str]:
+        """SCALE-Sim counts words of one size, partial sums too; its default word is a byte."""
+        return "int8", "int8"
+
+    def blocks(self, phase: AnyPhase, parts: Parts) -> tuple[Block, ...]:
+        """Inputs of a batch are further rows of a product, further images of a convolution."""
+        assert isinstance(phase, Infer)
+        ops, seen = [], Counter[str]()
+        for row in self.spec.layers:
+            seen[row.name] += 1
+            name = row.name if seen[row.name] == 1 else f"{row.name}#{seen[row.name]}"
+            if isinstance(row, GemmRow):
+                ops.append(_gemm(parts, name, row, phase.batch))
+            else:
+                ops.append(_conv(parts, name, row, phase.batch))
+        return (Block("layers", 1, tuple(ops)),)
+
+
+def _gemm(p: Parts, name: str, row: GemmRow, batch: int) -> Op:
+    m = batch * row.m
+    source, out = p.tensor(f"{name}.in", (m, row.k)), p.tensor(f"{name}.out", (m, row.n))
+    return p.linear(name, "gemm", source, out, (m, row.n, row.k))
+
+
+def _conv(p: Parts, name: str, row: ConvRow, batch: int) -> Op:
+    """SCALE-Sim's output size is ceil((in - filter + stride) / stride) along each axis."""
+    size = (row.channels, row.ifmap_height, row.ifmap_width)
+    source = Image(p.tensor(f"{name}.in", (batch, *size)), *size)
+    stride = (row.strides, row.strides_w or row.strides)
+    kernel = (row.filter_height, row.filter_width)
+    geometry = Geometry(row.num_filter, kernel, stride, ceil=True)
+    return convolve(p, name, source, geometry, batch)[0]

@@ -1,0 +1,131 @@
+"""A convolution as an op: output size, affine accesses, and the input elements it reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from archsim.core.errors import InputError
+from archsim.ir.op import Access, Dim, Kind, Op, Window, dims
+from archsim.ir.reuse import touched_axis
+from archsim.lowering.parts import Parts
+
+Pair = tuple[int, int]
+
+
+def pair(value: int | Pair) -> Pair:
+    """One number for height and width alike, or both."""
+    return (value, value) if isinstance(value, int) else value
+
+
+@dataclass(frozen=True)
+class Image:
+    """A feature map: its tensor, channels, height and width."""
+
+    at: Access
+    channels: int
+    height: int
+    width: int
+
+    @property
+    def size(self) -> Pair:
+        """Height and width."""
+        return self.height, self.width
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Filters and how they slide; `ceil` also counts windows that stick out at the far edge."""
+
+    filters: int
+    kernel: Pair
+    stride: Pair = (1, 1)
+    pad: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+    ceil: bool = False
+
+    def out(self, size: Pair) -> Pair:
+        """Output height and width; not positive where the window does not fit."""
+        high, wide = (self._axis(size[i], i) for i in (0, 1))
+        return high, wide
+
+    def _axis(self, size: int, i: int) -> int:
+        room = size + 2 * self.pad[i] - self.dilation[i] * (self.kernel[i] - 1) - 1
+        if room < 0:
+            return 0
+        return (-(-room // self.stride[i]) if self.ceil else room // self.stride[i]) + 1
+
+    def fit(self, name: str, source: Image) -> Pair:
+        """Output size.
+
+        Raises:
+            InputError: E107 when a window does not fit the image, or groups do not divide it.
+        """
+        size = self.out(source.size)
+        if min(size) < 1:
+            raise InputError(
+                f"{name}: a window of {self.kernel[0]} x {self.kernel[1]} does not fit an input of "
+                f"{source.height} x {source.width}",
+                code="E107",
+            )
+        if source.channels % self.groups or self.filters % self.groups:
+            raise InputError(
+                f"{name}: {self.groups} groups do not divide {source.channels} channels and "
+                f"{self.filters} filters",
+                code="E107",
+            )
+        return size
+
+    def touched(self, source: Image, batch: int) -> int | None:
+        """Distinct input elements that the windows reach; None where that is all of them."""
+        size, reached = self.out(source.size), []
+        for i in (0, 1):
+            of = (size[i], self.stride[i], self.kernel[i], self.dilation[i], self.pad[i])
+            reached.append(touched_axis(*of, source.size[i]))
+        if tuple(reached) == source.size:
+            return None
+        return batch * source.channels * reached[0] * reached[1]
+
+
+def convolve(
+    p: Parts,
+    name: str,
+    source: Image,
+    g: Geometry,
+    batch: int,
+    *,
+    bias: bool = False,
+    scope: str = "",
+) -> tuple[Op, Image]:
+    """The op of a convolution and the map it makes; tensors are named after scope and op.
+
+    Raises:
+        InputError: as `Geometry.fit`; also when padding is all that the windows reach.
+    """
+    high, wide = g.fit(name, source)
+    touched = g.touched(source, batch)
+    if touched == 0:
+        raise InputError(f"{name}: its windows reach nothing but padding", code="E107")
+    inner, outer = source.channels // g.groups, g.filters // g.groups
+    weight = p.weight(f"{scope}{name}.weight", g.groups, outer, inner, *g.kernel)
+    out = p.tensor(f"{scope}{name}.out", (batch, g.filters, high, wide))
+    filters = Dim((("G", outer), ("OC", 1)))
+    slide = tuple(
+        Dim(((f"O{a}", g.stride[i]), (f"F{a}", g.dilation[i])), -g.pad[i])
+        for i, a in enumerate("HW")
+    )
+    channels = Dim((("G", inner), ("IC", 1)))
+    reads = [
+        Access(source.at.tensor, (*dims("B"), channels, *slide), touched),
+        Access(weight.tensor, dims("G", "OC", "IC", "FH", "FW")),
+    ]
+    if bias:
+        reads.append(Access(p.weight(f"{scope}{name}.bias", g.filters).tensor, (filters,)))
+    written = replace(out, dims=(*dims("B"), filters, *dims("OH", "OW")))
+    ranks = {
+        "B": batch, "G": g.groups, "OH": high, "OW": wide,
+        "OC": outer, "IC": inner, "FH": g.kernel[0], "FW": g.kernel[1],
+    }  # fmt: skip
+    window = Window(g.stride, g.dilation, g.pad, source.size)
+    op = Op(name, Kind.CONV, "conv", ranks, tuple(reads), (written,), window=window)
+    return op, Image(out, g.filters, high, wide)

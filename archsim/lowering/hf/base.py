@@ -1,0 +1,115 @@
+"""Reading a `config.json`: which model type it is, and its fields with their places.
+
+A model type declares the fields that decide sizes; all others are left alone. Old and new spellings
+of a field are aliases.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+from archsim.core.document import Document
+from archsim.core.errors import Unsupported, nearest
+from archsim.core.registry import Registry
+from archsim.core.yamlio import load_yaml, validate
+from archsim.lowering.architectures.transformer import Transformer
+
+ActivationName = Literal[
+    "silu", "swish", "relu", "gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"
+]
+"""Activations that have a form here, by their names in transformers (`activations.py`)."""
+
+
+def activation(name: str) -> str:
+    """Our name of an activation."""
+    exact = {"swish": "silu", "gelu_python": "gelu"}
+    tanh = ("gelu_new", "gelu_fast", "gelu_pytorch_tanh")
+    return "gelu_tanh" if name in tanh else exact.get(name, name)
+
+
+class HfConfig(BaseModel):
+    """The fields of a model type. A subclass sets `kind`, the type's name, and `numbers`."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", strict=True, use_attribute_docstrings=True
+    )
+
+    kind: ClassVar[str]
+
+    def numbers(self) -> dict[str, Any]:
+        """The fields of a `Transformer`."""
+        raise TypeError(f"{type(self).__name__} has no numbers")
+
+
+class Unbuildable(Exception):
+    """A config asks for something that no builder makes; holds the field and the reason."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field, self.reason = field, reason
+
+
+def head_width(head_dim: int | None, hidden: int, heads: int) -> int:
+    """Width of a head: as stated, or the hidden size over the heads."""
+    if head_dim is None and hidden % heads:
+        raise ValueError(f"{heads} attention heads do not divide a hidden size of {hidden}")
+    return head_dim or hidden // heads
+
+
+def spelt(*names: str, example: int | None = None, default: Any = ...) -> Any:
+    """A field under any of its names."""
+    examples = None if example is None else [example]
+    return Field(default, validation_alias=AliasChoices(*names), examples=examples)
+
+
+hf_configs: Registry[HfConfig] = Registry("archsim.lowering.hf", HfConfig)
+
+
+def model_types() -> tuple[str, ...]:
+    """Model types that can be read."""
+    return hf_configs.names()
+
+
+def read_config(path: str | Path | Document) -> Transformer:
+    """The model of a `config.json`.
+
+    Raises:
+        InputError: with every field that is missing or wrong, each at its line and column.
+        Unsupported: E301 for a model type, or a variant of one, without a builder.
+    """
+    document = path if isinstance(path, Document) else load_yaml(path)
+    config = validate(document, _type_of(document))
+    try:
+        return Transformer.model_validate(config.numbers())
+    except Unbuildable as error:
+        where = document.diagnostic((error.field,), "E301", error.reason)
+        raise Unsupported(error.reason, code="E301", where=where) from None
+    except ValueError as error:
+        raise document.error((), "E202", _reason(error)) from None
+
+
+def _type_of(document: Document) -> type[HfConfig]:
+    known = model_types()
+    supported = f"supported: {', '.join(known)}"
+    if not isinstance(document.data, dict):
+        raise document.error((), "E105", "config.json expects a mapping")
+    if "model_type" not in document.data:
+        message = 'the file needs "model_type"'
+        raise document.error((), "E102", message, help=supported)
+    kind = document.data["model_type"]
+    if kind in known:
+        return hf_configs.get(kind)
+    close = nearest(str(kind), known)
+    message = f'model_type "{kind}" has no builder'
+    help_text = f"closest: {close}; {supported}" if close else supported
+    where = document.diagnostic(("model_type",), "E301", message, help=help_text)
+    raise Unsupported(message, code="E301", help=help_text, where=where)
+
+
+def _reason(error: ValueError) -> str:
+    """The message of the first mistake between fields."""
+    found = getattr(error, "errors", None)
+    return str(found()[0]["msg"]) if found else str(error)

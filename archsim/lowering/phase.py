@@ -1,0 +1,173 @@
+"""What part of a model's work is done, on how much input, and at which element types.
+
+Plain data, shared by every form of workload. Which phases a model has is said by its architecture.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from archsim.core.spec import Spec, problem
+from archsim.ir.tensor import DTYPES, DType, Role
+
+DTypeName = Literal["fp32", "bf16", "fp16", "fp8", "int32", "int16", "int8", "int4"]
+
+Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
+"""An extent or a number of things; a billion is beyond any model and keeps products in range."""
+
+
+class Prefill(Spec):
+    """All tokens of the prompts at once; one token is sampled per sequence."""
+
+    kind: Literal["prefill"]
+    """Which phase this is."""
+
+    batch: Count = 1
+    """Sequences."""
+
+    tokens: Count = Field(examples=[2048])
+    """Prompt tokens of each sequence."""
+
+
+class Decode(Spec):
+    """One new token per sequence."""
+
+    kind: Literal["decode"]
+    """Which phase this is."""
+
+    batch: Count | None = None
+    """Sequences: 1, or as many as there are contexts."""
+
+    context: Count | tuple[Count, ...] = Field(examples=[2048])
+    """Tokens attended by each sequence, the newest included: one number, or one a sequence."""
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Self:
+        if isinstance(self.context, tuple):
+            if not self.context:
+                raise problem("E107", "context lists no sequence", "context: [512, 2048]")
+            if self.batch not in (None, len(self.context)):
+                raise problem(
+                    "E202",
+                    f"batch {self.batch} disagrees with {len(self.context)} contexts",
+                    "drop batch, or list one context for each sequence",
+                )
+        return self
+
+
+class Encode(Spec):
+    """All tokens of an encoder's sequences at once."""
+
+    kind: Literal["encode"]
+    """Which phase this is."""
+
+    batch: Count = 1
+    """Sequences."""
+
+    tokens: Count = Field(examples=[512])
+    """Tokens of each sequence."""
+
+
+class Infer(Spec):
+    """One pass of a model without sequences: a convolutional network, a layer list, a graph."""
+
+    kind: Literal["infer"]
+    """Which phase this is."""
+
+    batch: Count = 1
+    """Inputs."""
+
+
+AnyPhase = Prefill | Decode | Encode | Infer
+Phase = Annotated[AnyPhase, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Sequences of a phase: new tokens of each, and how many attend to how many tokens."""
+
+    new: int
+    lengths: tuple[tuple[int, int], ...]  # (tokens attended, sequences), ascending
+
+    @classmethod
+    def of(cls, phase: Prefill | Decode | Encode) -> Sequences:
+        """The sequences of a phase."""
+        if not isinstance(phase, Decode):
+            return cls(phase.tokens, ((phase.tokens, phase.batch),))
+        if isinstance(phase.context, int):
+            return cls(1, ((phase.context, phase.batch or 1),))
+        return cls(1, tuple(sorted(Counter(phase.context).items())))
+
+    def within(self, window: int | None) -> Sequences:
+        """The same where nobody attends further back than a window; a prompt is all computed."""
+        if window is None or self.new > 1:
+            return self
+        seen: Counter[int] = Counter()
+        for length, sequences in self.lengths:
+            seen[min(length, window)] += sequences
+        return Sequences(self.new, tuple(sorted(seen.items())))
+
+    @property
+    def batch(self) -> int:
+        """Sequences."""
+        return sum(n for _, n in self.lengths)
+
+    @property
+    def tokens(self) -> int:
+        """New tokens of all sequences."""
+        return self.new * self.batch
+
+    @property
+    def longest(self) -> int:
+        """Most tokens attended by one sequence."""
+        return self.lengths[-1][0]
+
+    @property
+    def attended(self) -> int:
+        """Tokens attended, over all sequences: what the KV cache holds."""
+        return sum(length * n for length, n in self.lengths)
+
+    @property
+    def ragged(self) -> bool:
+        """True when the sequences differ in length."""
+        return len(self.lengths) > 1
+
+
+class DTypes(Spec):
+    """Element types; the loader fills in what is left out."""
+
+    weights: DTypeName | None = None
+    """Of weights, and what MACs are computed in. Default: bf16; int8 for a SCALE-Sim topology."""
+
+    activations: DTypeName | None = None
+    """Of activations. Default: as of the weights."""
+
+    kv_cache: DTypeName | None = None
+    """Of the KV cache. Default: bf16, in models that keep one."""
+
+    accumulators: DTypeName | None = None
+    """Of partial sums. Default: fp32; int8 for a SCALE-Sim topology."""
+
+    def filled(self, default: str, partial: str, *, cache: bool) -> DTypes:
+        """With every type set that has an effect."""
+        values = {
+            "weights": self.weights or default,
+            "activations": self.activations or default,
+            "kv_cache": self.kv_cache or ("bf16" if cache else None),
+            "accumulators": self.accumulators or partial,
+        }
+        return DTypes.model_validate(values)
+
+    def of(self, role: Role) -> DType:
+        """Element type of a role; indices are 32-bit integers."""
+        name = {
+            Role.WEIGHT: self.weights,
+            Role.ACTIVATION: self.activations,
+            Role.KV_CACHE: self.kv_cache,
+            Role.INDEX: "int32",
+        }[role]
+        return DTYPES[name or "bf16"]

@@ -1,0 +1,128 @@
+"""The forms that a workload comes in: names, files and flags become one document, paths numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archsim.core.data import find, names
+from archsim.core.document import Document, Mark, Marks, Path_, Source
+from archsim.core.errors import Diagnostic, InputError, nearest
+from archsim.core.overrides import merge
+from archsim.core.yamlio import load_yaml
+from archsim.lowering.architectures.layers import Layers
+from archsim.lowering.model import models
+
+if TYPE_CHECKING:
+    from archsim.lowering.spec import ModelRef
+
+SCHEMA = "archsim.workload/1"
+
+
+def open_source(source: str | Path | Mapping[str, Any]) -> Document:
+    """A workload's document, whatever it is made from.
+
+    Raises:
+        InputError: E003 for a name or path that does not exist, E001 and E002 as `load_yaml`.
+    """
+    if isinstance(source, Mapping):
+        return Document.of(dict(source))
+    path = Path(source)
+    if path.is_dir() and (path / "config.json").is_file():
+        path = path / "config.json"
+    if path.is_file():
+        return _of_file(path)
+    name = str(source)
+    if name in names("workloads"):
+        return load_yaml(find(name, "workloads"))
+    if name in models():
+        return _wrapped(name, {"preset": name})
+    close = nearest(name, (*names("workloads"), *models()))
+    help_text = f'did you mean "{close}"?' if close else "see `archsim list models`"
+    raise InputError(
+        f'no file, no shipped workload and no model "{name}"', code="E003", help=help_text
+    )
+
+
+def _of_file(path: Path) -> Document:
+    """What a file is: its suffix, or what it says of itself."""
+    if path.suffix.lower() == ".csv":
+        return _wrapped(path.stem, {"topology": str(path)})
+    document = load_yaml(path)
+    schema = document.data.get("schema") if isinstance(document.data, dict) else None
+    if schema is None and path.suffix.lower() == ".json":
+        name = path.resolve().parent.name if path.stem == "config" else path.stem
+        return _wrapped(name or path.stem, {"hf_config": str(path)})
+    if str(schema).startswith("archsim.graph/"):
+        return _wrapped(path.stem, {"graph": str(path)})
+    if str(schema).startswith("archsim.model/") and path.stem in models():
+        return _wrapped(path.stem, {"preset": path.stem})
+    return document
+
+
+def _wrapped(name: str, model: dict[str, Any]) -> Document:
+    return Document.of({"schema": SCHEMA, "name": name, "model": model})
+
+
+def with_flags(document: Document, flags: Mapping[str, Any]) -> Document:
+    """A document with the flags of a phase laid over it; mistakes then point at the flag."""
+    if not flags or not isinstance(document.data, dict):
+        return document
+    old = document.data.get("phase")
+    kind = flags.get("phase")
+    if kind is not None and isinstance(old, dict) and old.get("kind") != kind:
+        document = merge(document, Document.of({"phase": None}))
+    data: dict[str, Any] = {}
+    marks: dict[Path_, Marks] = {(): document.mark_of(())}
+    for flag, value in flags.items():
+        key = "kind" if flag == "phase" else flag
+        mark = Mark(Source(f"--{flag} {value}", is_flag=True), 0, 0, 1)
+        data[key] = list(value) if isinstance(value, tuple) else value
+        marks["phase", key] = marks["phase",] = Marks(mark, mark)
+    return merge(document, Document({"phase": data}, marks, document.text, document.file))
+
+
+def inlined(ref: ModelRef, document: Document) -> ModelRef:
+    """A model whose files are read: a preset's name, or the numbers of an architecture.
+
+    Raises:
+        InputError: E201 for a file, E108 for a preset that does not exist, and what the file holds.
+        Unsupported: for a model type without a builder.
+    """
+    if ref.preset is not None and ref.preset not in models():
+        close = nearest(ref.preset, models())
+        raise document.error(
+            ("model", "preset"),
+            "E108",
+            f'preset "{ref.preset}" is not one of {", ".join(models())}',
+            help=f'did you mean "{close}"?' if close else None,
+        )
+    config: Any = ref.config
+    if ref.layers is not None:
+        config = Layers(layers=ref.layers)
+    elif ref.hf_config is not None:
+        from archsim.lowering.hf.base import read_config
+
+        config = read_config(_beside("hf_config", ref.hf_config, document))
+    elif ref.topology is not None:
+        from archsim.lowering.topology import read_topology
+
+        config = read_topology(_beside("topology", ref.topology, document), ref.format)
+    elif ref.graph is not None:
+        from archsim.lowering.graph_yaml import read_graph
+
+        config = read_graph(_beside("graph", ref.graph, document))
+    return ref if ref.preset else type(ref)(config=config)
+
+
+def _beside(form: str, name: str, document: Document) -> Path:
+    """A file that a workload names: relative to its own file, or to the present folder."""
+    own = document.file.parent / name if document.file else None
+    for path in (own, Path(name)):
+        if path is not None and "\0" not in name and path.is_file():
+            return path
+    message = f'{form} names "{name}", which does not exist'
+    if document.mark(("model", form)).source.name is None:
+        raise InputError.of([Diagnostic("E003", message)])
+    raise document.error(("model", form), "E201", message)
