@@ -45,7 +45,7 @@ class Sequencer:
         self.written: set[str] = set()
 
     def schedule(self) -> Schedule:
-        """The whole program, checked for balance and deadlock when it is simulated."""
+        """The whole program."""
         tree: list[Loop | Leaf] = []
         for block in self.plan.blocks:
             tree += self._block(block)
@@ -202,5 +202,11 @@ class Sequencer:
 
 
 def schedule(plan: Plan) -> Schedule:
-    """The program of a plan."""
-    return Sequencer(plan).schedule()
+    """The program of a plan, proved to be balanced and to end.
+
+    Raises:
+        Deadlock: naming who waits for whom, whatever the durations are.
+    """
+    found = Sequencer(plan).schedule()
+    found.program.check()
+    return found
