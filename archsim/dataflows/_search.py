@@ -44,7 +44,7 @@ def choose(flow: Dataflow, problem: Problem, target: Target) -> tuple[Key, Mappi
             some
             for order in permutations("mnk")
             for keep in _keeps(order)
-            for spare in ((1, 0) if target.objective == "compute" else (1,))
+            for spare in _spares(target)
             if (some := _evaluate(flow, problem, target, of, order, keep, spare)) is not None
         ]
         if found:
@@ -56,6 +56,12 @@ def choose(flow: Dataflow, problem: Problem, target: Target) -> tuple[Key, Mappi
         code="E401",
         help="a larger on-chip memory, or fewer activations held there",
     )
+
+
+def _spares(target: Target) -> tuple[int, ...]:
+    """Tiles beside those in use; none as a last resort where cycles come first."""
+    spare = target.depth - 1
+    return (spare, 0) if target.objective == "compute" and spare else (spare,)
 
 
 @dataclass(frozen=True)
@@ -137,7 +143,7 @@ def _evaluate(
 ) -> _Candidates | None:
     """Cost of a grid at one order; None when nothing fits.
 
-    `spare` is 1 where a tile is filled while others are in use, 0 where there is no room for it.
+    `spare` is how many tiles may be filled while others are in use.
     """
     slots = {t: _slots(t, order, keep, of.steps, spare) for t in OPERANDS}
     # partial sums that leave and come back: as many slots again, and those they come back into
@@ -145,7 +151,7 @@ def _evaluate(
     spilled = of.sizes["out"] * again * (of.steps["k"] > 1) * ("out" not in keep)
     room = sum(of.sizes[t] * slots[t] for t in OPERANDS) + spilled
     outputs = of.tile["b"] * of.tile["m"] * of.tile["n"]
-    room = room + 2 * (outputs * target.fused_bits // 8)
+    room = room + target.depth * (outputs * target.fused_bits // 8)
     fits = np.flatnonzero((room <= target.buffer_bytes) & (of.tiles <= MAX_TILES[target.objective]))
     if not len(fits):
         return None

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from archsim.core.spec import Rate, Seconds
+from archsim.core.spec import Bytes, PositiveInt, Rate, Seconds
 from archsim.core.units import PS_PER_S
 from archsim.interconnect.base import Link, LinkSpec, Port
 
@@ -32,7 +32,13 @@ class Dma(Link):
         """Bandwidth of the DMA; without one it keeps up with the memory."""
 
         setup: Seconds = 0.0
-        """Time the memory's port is held before the first byte of each transfer."""
+        """Time the memory's port is held before the first byte of each chunk."""
+
+        chunk: Bytes | None = None
+        """Largest transfer at once: a tile moves in chunks, each with its setup."""
+
+        depth: PositiveInt = 2
+        """Tiles of an operand on chip at once: one in use, the others being filled."""
 
     spec: Spec
 
@@ -46,4 +52,6 @@ class Dma(Link):
         own = 0
         if self.spec.bandwidth is not None:
             own = -(-size_bytes * PS_PER_S // int(self.spec.bandwidth.bytes_per_s(memory.clock_hz)))
-        return max(memory.transfer_ps(size_bytes), own) + round(self.spec.setup * PS_PER_S)
+        chunks = -(-size_bytes // self.spec.chunk) if self.spec.chunk else 1
+        setup = chunks * round(self.spec.setup * PS_PER_S)
+        return max(memory.transfer_ps(size_bytes), own) + setup

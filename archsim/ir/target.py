@@ -55,6 +55,7 @@ class Target:
         buffer_bytes: on-chip bytes that this op's tiles may occupy.
         dram_bytes_per_s: bandwidth behind the buffer.
         dram_latency_s: time until the first byte of a transfer.
+        depth: tiles of an operand on chip at once, where there are several.
         cost: pure function from tiles to cost (MAC engines).
         resident: tensors that already lie on chip: they move no bytes and need no buffer.
         vector_cycles: pure function (points, rows) -> cycles for fused or vector ops.
@@ -73,6 +74,7 @@ class Target:
     buffer_bytes: int
     dram_bytes_per_s: float
     dram_latency_s: float = 0.0
+    depth: int = 2
     cost: Callable[[Tiles], Cost] | None = None
     resident: frozenset[str] = frozenset()
     vector_cycles: Callable[[Ints, Ints], Ints] | None = None

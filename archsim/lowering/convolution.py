@@ -76,14 +76,20 @@ class Geometry:
             )
         return size
 
-    def touched(self, source: Image, batch: int) -> int | None:
-        """Distinct input elements that the windows reach; None where that is all of them."""
+    def touched(self, name: str, source: Image, batch: int) -> int | None:
+        """Distinct input elements that the windows reach; None where that is all of them.
+
+        Raises:
+            InputError: E107 when padding is all that they reach.
+        """
         size, reached = self.out(source.size), []
         for i in (0, 1):
             of = (size[i], self.stride[i], self.kernel[i], self.dilation[i], self.pad[i])
             reached.append(touched_axis(*of, source.size[i]))
         if tuple(reached) == source.size:
             return None
+        if min(reached) == 0:
+            raise InputError(f"{name}: its windows reach nothing but padding", code="E107")
         return batch * source.channels * reached[0] * reached[1]
 
 
@@ -100,12 +106,10 @@ def convolve(
     """The op of a convolution and the map it makes; tensors are named after scope and op.
 
     Raises:
-        InputError: as `Geometry.fit`; also when padding is all that the windows reach.
+        InputError: as `Geometry.fit` and `Geometry.touched`.
     """
     high, wide = g.fit(name, source)
-    touched = g.touched(source, batch)
-    if touched == 0:
-        raise InputError(f"{name}: its windows reach nothing but padding", code="E107")
+    touched = g.touched(name, source, batch)
     inner, outer = source.channels // g.groups, g.filters // g.groups
     weight = p.weight(f"{scope}{name}.weight", g.groups, outer, inner, *g.kernel)
     out = p.tensor(f"{scope}{name}.out", (batch, g.filters, high, wide))

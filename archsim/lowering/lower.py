@@ -94,4 +94,7 @@ def describe(workload: WorkloadSpec | str | Path | Mapping[str, Any]) -> dict[st
     if spec.phase is None:  # counts of a step say nothing of a model
         for key in ("phase", "macs", "macs_causal", "output_tokens", "kv_cache_bytes"):
             facts.pop(key, None)
-    return {"name": spec.name, "description": spec.description, **facts}
+    about = spec.description
+    if spec.model.preset:
+        about = about or load_model(spec.model.preset).description
+    return {"name": spec.name, "description": about, **facts}

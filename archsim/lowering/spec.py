@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -43,7 +43,7 @@ class ModelRef(Spec):
     graph: str | None = Field(default=None, examples=["ops.yaml"])
     """Path of an op graph in YAML."""
 
-    layers: tuple[GemmRow | ConvRow, ...] | None = None
+    layers: Annotated[tuple[GemmRow | ConvRow, ...], Field(min_length=1)] | None = None
     """A topology written out."""
 
     config: AnyArchitecture | None = None

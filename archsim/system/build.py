@@ -140,6 +140,6 @@ def _dangling(path: str, what: str, name: str, known: Any) -> InputError:
     return InputError(
         f'{path} names {what} "{name}", which does not exist',
         code="E201",
-        help=f"{what}s: {', '.join(known)}" + (f'; did you mean "{close}"?' if close else ""),
+        help=f"names: {', '.join(known)}" + (f'; did you mean "{close}"?' if close else ""),
         details={"path": path},
     )

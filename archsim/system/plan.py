@@ -103,6 +103,7 @@ def _mac_stage(
         buffer_bytes=budget * 2 if objective == "compute" else budget,
         dram_bytes_per_s=machine.dram.bytes_per_s,
         dram_latency_s=machine.dram.latency_ps / 1e12,
+        depth=machine.dma.spec.depth,
         cost=array_cost(engine, view, machine, dtype),
         resident=resident,
         objective=objective,
@@ -112,7 +113,7 @@ def _mac_stage(
     mapping = _map(stage, view, target, name)
     room = sum(b.bytes for b in mapping.buffers.values())
     tile = mapping.tile
-    room += 2 * (tile["b"] * tile["m"] * tile["n"] * target.fused_bits // 8)
+    room += target.depth * (tile["b"] * tile["m"] * tile["n"] * target.fused_bits // 8)
     return replace(stage, mapping=mapping, room_bytes=room)
 
 
@@ -195,21 +196,22 @@ def _vector_stage(
         raise InputError(f"{stage.path} needs a vector unit", code="E201")
     rows = max(ranks["M"] for _, ranks in op.cases())
     per_row, whole = moved_bytes(op, graph, resident, op.rows())
-    spare = budget - whole
-    fit = rows if per_row == 0 else spare // (2 * per_row)
+    spare, depth = budget - whole, machine.dma.spec.depth
+    fit = rows if per_row == 0 else spare // (depth * per_row)
     by_point = fit < 1 and not op.reduces and not op.row_primitives
     if by_point:
         rows = max(prod(ranks.values()) for _, ranks in op.cases())
         per_row, whole = moved_bytes(op, graph, resident, op.points())
-        fit = spare // (2 * per_row)
+        fit = spare // (depth * per_row)
     if fit < 1:
         raise Infeasible(
-            f"{stage.path}: one row needs {2 * per_row + whole} bytes on chip, {budget} are free",
+            f"{stage.path}: one row needs {depth * per_row + whole} bytes on chip, "
+            f"{budget} are free",
             code="E401",
             help="a larger on-chip memory",
         )
     tile = rows if per_row == 0 else min(fit, max(1, -(-rows // 8)))
-    room = 2 * per_row * tile + whole
+    room = depth * per_row * tile + whole
     return replace(stage, tile_rows=tile, by_point=by_point, room_bytes=room)
 
 

@@ -34,6 +34,7 @@ class VectorTail:
     ) -> None:
         self.w, self.vector, self.ops = writer, vector, ops
         graph = writer.graph
+        self.depth = writer.machine.dma.spec.depth
         self.unit = writer.unit(vector.name, "compute")
         self.reads: list[tuple[Op, Access]] = []
         seen: set[str] = set(inner)
@@ -103,7 +104,7 @@ class VectorTail:
                 self.w.held.append((self.unit, channel))
             return 0
         size = self._share(op, access, points)
-        channel = self.w.channel(f"load {name}", loader, self.unit, 2)
+        channel = self.w.channel(f"load {name}", loader, self.unit, self.depth)
         out.append(self.w.load(loader, channel, name, "in", size))
         row.take.append(channel)
         row.free.append(channel)
@@ -111,7 +112,7 @@ class VectorTail:
 
     def _write(self, row: Draft, access: Access, size: int) -> Draft:
         storer = self.w.unit(self.vector.name, "store")
-        channel = self.w.channel(f"store {access.tensor}", self.unit, storer, 2)
+        channel = self.w.channel(f"store {access.tensor}", self.unit, storer, self.depth)
         row.reserve.append(channel)
         row.put.append(channel)
         return self.w.store(storer, channel, self.w.role(access.tensor), "out", size)

@@ -2,7 +2,7 @@
 
 Two loaders, an array, a vector unit and a storer; loaders and storer share one memory timeline. It
 stands in for what lowering produces. Sizes are those of Llama-3-8B (its published config.json); the
-machine is round: 1 byte/ps of memory (1 TB/s), 8 arrays of 128 x 128 side by side at 1 GHz (assumed).
+machine is round: 1 byte/ps of memory (1 TB/s), 8 arrays of 128 x 128 at 1 GHz (assumed).
 """
 
 from __future__ import annotations

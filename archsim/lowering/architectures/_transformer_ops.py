@@ -53,12 +53,12 @@ def feed_forward(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
     """Two or three matrices and their activation, from attention's result to `hidden.out`."""
     size, inner = (s.tokens, m.hidden), (s.tokens, m.ffn)
     before = p.tensor("attn.added" if m.norm_first else "attn.normed", size)
-    out, normed = p.tensor("hidden.out", size), p.tensor("ffn.normed", size)
+    source, out = before, p.tensor("hidden.out", size)
     added = out if m.norm_first else p.tensor("ffn.added", size)
     ops: list[Op] = []
     if m.norm_first:
-        ops.append(p.norm("ffn_norm", m.norm, before, normed, size))
-    source = normed if m.norm_first else before
+        source = p.tensor("ffn.normed", size)
+        ops.append(p.norm("ffn_norm", m.norm, before, source, size))
     up, acted = p.tensor("ffn.raised", inner), p.tensor("ffn.acted", inner)
     gate = [p.tensor("ffn.gated", inner)] if m.ffn_matrices == 3 else []
     for name, result in (("gate", gate), ("up", [up])):

@@ -66,11 +66,11 @@ class Architecture(ABC):
     def facts(self, graph: OpGraph, phase: AnyPhase, dtypes: DTypes) -> dict[str, Any]:
         """Counts for reports; null where a count does not exist for the model.
 
-        Keys: layers, parameters, macs, macs_per_input, macs_per_token, context,
-        kv_bytes_per_token, output_tokens.
+        Keys: layers (those with weights), parameters, macs, macs_per_input, macs_per_token,
+        context (at which the last one holds), kv_bytes_per_token, output_tokens.
         """
         return {
-            "layers": sum(block.count * len(block.ops) for block in graph.blocks),
+            "layers": sum(block.count for block, op in graph.ops() if op.is_mac),
             "parameters": stored_elements(graph, Role.WEIGHT),
             "macs": graph.macs(),
             "macs_per_input": graph.macs() // phase.batch if isinstance(phase, Infer) else None,

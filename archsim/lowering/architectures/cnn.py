@@ -238,7 +238,7 @@ class _Walk:
         high, wide = window.fit(layer.name, here)
         out = self.p.tensor(f"{layer.name}.out", (self.batch, here.channels, high, wide))
         rows, taps = self.batch * here.channels * high * wide, kernel[0] * kernel[1]
-        source = Access(here.at.tensor, (), window.touched(here, self.batch))
+        source = Access(here.at.tensor, (), window.touched(layer.name, here, self.batch))
         whole = Window(window.stride, (1, 1), window.pad, here.size)
         op = self.p.vector(layer.name, "pool", [source], [out], (rows, taps), window=whole)
         op.primitives["max" if layer.mode == "max" else "add"] = 1

@@ -120,7 +120,7 @@ def test_a_model_that_does_not_fit_says_by_how_much():
 def test_a_dtype_without_a_rate_is_refused_by_name():
     workload = load_yaml(find("llama-3-8b-decode", "workloads")).data
     workload["dtypes"]["weights"] = "fp8"
-    with pytest.raises(Unsupported, match="layer/attn.qkv computes in fp8, and engine array"):
+    with pytest.raises(Unsupported, match=r"attn\.qkv computes in fp8, and engine array"):
         archsim.run("npu", workload)
 
 
@@ -155,3 +155,13 @@ def test_fusion_saves_the_traffic_it_should():
     scores = 2 * 32 * 32 * 2048 * 2048 * 2  # written and read again, all layers, 16 bit
     saved = apart["total_bytes"] - fused["total_bytes"]
     assert saved > scores
+
+
+def test_a_dma_of_one_slot_cannot_load_behind_the_array_and_chunks_pay_their_setup():
+    base = archsim.run("npu", "llama-3-8b-decode").result["time_ps"]
+    single = archsim.run("npu", "llama-3-8b-decode", set_=["interconnect.dma.depth=1"])
+    assert single.result["time_ps"] > 1.02 * base
+    slow = ["interconnect.dma.setup=100 ns", "interconnect.dma.chunk=64 KiB"]
+    chunked = archsim.run("npu", "llama-3-8b-decode", set_=slow).result
+    chunks = chunked["traffic"]["hbm"]["total_bytes"] / 65536
+    assert chunked["time_ps"] >= base + chunks * 100_000 * 0.9
