@@ -66,7 +66,10 @@ def _wrapped(name: str, model: dict[str, Any]) -> Document:
 
 
 def with_flags(document: Document, flags: Mapping[str, Any]) -> Document:
-    """A document with the flags of a phase laid over it; mistakes then point at the flag."""
+    """A document with the flags of a phase laid over it; mistakes then point at the flag.
+
+    Where no kind of phase is said, a context means decode, and a batch alone one pass.
+    """
     if not flags or not isinstance(document.data, dict):
         return document
     old = document.data.get("phase")
@@ -74,6 +77,11 @@ def with_flags(document: Document, flags: Mapping[str, Any]) -> Document:
     if kind is not None and isinstance(old, dict) and old.get("kind") != kind:
         document = merge(document, Document.of({"phase": None}))
     data: dict[str, Any] = {}
+    if kind is None and not isinstance(old, dict):
+        if "context" in flags:
+            data["kind"] = "decode"
+        elif "tokens" not in flags:
+            data["kind"] = "infer"
     marks: dict[Path_, Marks] = {(): document.mark_of(())}
     for flag, value in flags.items():
         key = "kind" if flag == "phase" else flag
