@@ -174,8 +174,6 @@ def _row(name: str, row: Row) -> list[Case]:
     label = row[adapter.ID]
     try:
         got = adapter.run(row)
-    except InputError:
-        raise
     except (ArchsimError, ValueError) as error:
         return [
             Case(label, metric, None, None, "unsupported", True, str(error))

@@ -31,9 +31,10 @@ def test_engines_folded_and_exact_give_the_same_answer(hardware, workload):
         assert folded.manifest["steps_simulated"] < exact.manifest["steps"] / 2
 
 
-def test_the_reference_engine_agrees_without_folding_too():
-    folded = archsim.run("npu", "gpt2-small-prefill")
-    reference = archsim.run("npu", "gpt2-small-prefill", engine="simpy", exact=True)
+@pytest.mark.parametrize("workload", ["gpt2-small-prefill", "llama-3-8b-decode"])
+def test_the_reference_engine_agrees_without_folding_too(workload):
+    folded = archsim.run("npu", workload)
+    reference = archsim.run("npu", workload, engine="simpy", exact=True)
     assert answer(folded) == answer(reference)
 
 
