@@ -32,6 +32,7 @@ bench: $(STAMP)  ## speed against twins and bars
 
 golden: $(STAMP)  ## refresh the golden numbers; prints before and after
 	$(PY) tests/golden/refresh.py
+	$(PY) tests/golden/test_model_graphs.py
 
 docs: $(STAMP)  ## refresh the generated part of the documentation and the schemas
 	$(PY) tests/docs/refresh.py

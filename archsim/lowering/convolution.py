@@ -61,20 +61,20 @@ class Geometry:
         Raises:
             InputError: E107 when a window does not fit the image, or groups do not divide it.
         """
-        size = self.out(source.size)
-        if min(size) < 1:
-            raise InputError(
-                f"{name}: a window of {self.kernel[0]} x {self.kernel[1]} does not fit an input of "
-                f"{source.height} x {source.width}",
-                code="E107",
-            )
-        if source.channels % self.groups or self.filters % self.groups:
-            raise InputError(
-                f"{name}: {self.groups} groups do not divide {source.channels} channels and "
-                f"{self.filters} filters",
-                code="E107",
-            )
-        return size
+        misfit = self.misfit(source.channels, source.size)
+        if misfit:
+            raise InputError(f"{name}: {misfit}", code="E107")
+        return self.out(source.size)
+
+    def misfit(self, channels: int, size: Pair) -> str | None:
+        """Why a window does not fit an image, or groups do not divide its channels."""
+        if min(self.out(size)) < 1:
+            window, image = (f"{x[0]} x {x[1]}" for x in (self.kernel, size))
+            return f"a window of {window} does not fit an input of {image}"
+        if channels % self.groups or self.filters % self.groups:
+            both = f"{channels} channels and {self.filters} filters"
+            return f"{self.groups} groups do not divide {both}"
+        return None
 
     def touched(self, name: str, source: Image, batch: int) -> int | None:
         """Distinct input elements that the windows reach; None where that is all of them.

@@ -12,8 +12,6 @@ from archsim.core.errors import InputError
 from archsim.core.yamlio import load_spec
 from archsim.lowering.architectures.graph import Graph, Ops, mistakes
 
-SCHEMA = "archsim.graph/1"
-
 
 class GraphFile(Ops):
     """An op graph file."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from archsim.core.spec import Spec, problem
 from archsim.ir.tensor import DTYPES, DType, Role
@@ -18,6 +18,19 @@ DTypeName = Literal["fp32", "bf16", "fp16", "fp8", "int32", "int16", "int8", "in
 
 Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
 """An extent or a number of things; a billion is beyond any model and keeps products in range."""
+
+
+_T = TypeVar("_T")
+
+
+def _some(items: tuple[_T, ...]) -> tuple[_T, ...]:
+    if not items:
+        raise problem("E107", "an empty list says nothing to run")
+    return items
+
+
+Several = Annotated[tuple[_T, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
+"""A list of at least one; an entry that is wrong does not make it look empty."""
 
 
 class Prefill(Spec):
@@ -42,20 +55,18 @@ class Decode(Spec):
     batch: Count | None = None
     """Sequences: 1, or as many as there are contexts."""
 
-    context: Count | tuple[Count, ...] = Field(examples=[2048])
+    context: Count | Several[Count] = Field(examples=[2048])
     """Tokens attended by each sequence, the newest included: one number, or one a sequence."""
 
     @model_validator(mode="after")
     def _lengths(self) -> Self:
-        if isinstance(self.context, tuple):
-            if not self.context:
-                raise problem("E107", "context lists no sequence", "context: [512, 2048]")
-            if self.batch not in (None, len(self.context)):
-                raise problem(
-                    "E202",
-                    f"batch {self.batch} disagrees with {len(self.context)} contexts",
-                    "drop batch, or list one context for each sequence",
-                )
+        contexts = self.context
+        if isinstance(contexts, tuple) and self.batch not in (None, len(contexts)):
+            raise problem(
+                "E202",
+                f"batch {self.batch} disagrees with {len(contexts)} contexts",
+                "drop batch, or list one context for each sequence",
+            )
         return self
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,7 +16,7 @@ from archsim.core.spec import Spec, problem
 from archsim.core.yamlio import Document, load_spec
 from archsim.lowering.architectures.layers import ConvRow, GemmRow
 from archsim.lowering.model import AnyArchitecture
-from archsim.lowering.phase import DTypes, Phase
+from archsim.lowering.phase import DTypes, Phase, Several
 
 if TYPE_CHECKING:
     from archsim.lowering.architectures.base import Architecture
@@ -43,7 +43,7 @@ class ModelRef(Spec):
     graph: str | None = Field(default=None, examples=["ops.yaml"])
     """Path of an op graph in YAML."""
 
-    layers: Annotated[tuple[GemmRow | ConvRow, ...], Field(min_length=1)] | None = None
+    layers: Several[GemmRow | ConvRow] | None = None
     """A topology written out."""
 
     config: AnyArchitecture | None = None

@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from pydantic import ValidationError
+
 from archsim.core.errors import Diagnostic, InputError
 from archsim.lowering.architectures.layers import ConvRow, GemmRow, Layers
 
@@ -47,11 +49,12 @@ def read_topology(path: str | Path, form: Form | None = None) -> Layers:
         where = Diagnostic("E003", "", str(path))
         raise InputError(f"cannot be read: {reason}", code="E003", where=where) from None
     rows = [row for number, text in enumerate(lines, 1) if (row := _cells(text, number))]
+    width = len(rows[0]) if rows else 0
     if rows and not any(_number(cell) for cell in rows[0][1:]):
         rows = rows[1:]
     if not rows:
         raise InputError.of([Diagnostic("E102", "the file needs at least one layer", str(path))])
-    form = form or ("gemm" if len(rows[0]) <= len(COLUMNS["gemm"]) + 1 else "conv")
+    form = form or ("gemm" if width <= len(COLUMNS["gemm"]) + 1 else "conv")
     reader = _Reader(str(path), lines, form)
     layers = tuple(reader.layer(row) for row in rows)
     if reader.found:
@@ -107,7 +110,11 @@ class _Reader:
             return None
         label = name.text or f"layer{name.line}"
         row_type = GemmRow if self.form == "gemm" else ConvRow
-        return row_type.model_validate({"name": label, **values})
+        try:
+            return row_type.model_validate({"name": label, **values})
+        except ValidationError as error:
+            self._wrong(name, "E107", error.errors()[0]["msg"])
+            return None
 
     def _wrong(self, cell: Cell, code: str, message: str) -> None:
         source = self.lines[cell.line - 1]

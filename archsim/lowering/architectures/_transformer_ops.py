@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from archsim.ir.op import Access, Dim, Kind, Op, dims
@@ -98,11 +99,11 @@ def head(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
         size = (rows, m.vocab, m.hidden)
         ops.append(p.linear("lm_head", "lm_head", last, logits, size, tied=tied))
     if m.pooler:
-        first = _tokens(s, m.hidden, 0, "K") if m.encoder and s.new > 1 else last
         pooled, acted = (p.tensor(n, (s.batch, m.hidden)) for n in ("pooled", "pooled.tanh"))
         size = (s.batch, m.hidden, m.hidden)
-        first = Access(last.tensor, first.dims, first.touched)
-        ops.append(p.linear("pooler", "pooler", first, pooled, size, bias=True))
+        if rows > s.batch:
+            last = replace(_tokens(s, m.hidden, 0, "K"), tensor=last.tensor)
+        ops.append(p.linear("pooler", "pooler", last, pooled, size, bias=True))
         ops.append(p.vector("pooler.act", "activation", [pooled], [acted], size[:2], "tanh"))
     return ops
 

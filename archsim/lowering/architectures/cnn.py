@@ -17,7 +17,7 @@ from archsim.ir.op import Access, Op, Window
 from archsim.lowering.architectures.base import Architecture
 from archsim.lowering.convolution import Geometry, Image, convolve, pair
 from archsim.lowering.parts import Parts
-from archsim.lowering.phase import AnyPhase, Count, DTypes, Infer
+from archsim.lowering.phase import AnyPhase, Count, DTypes, Infer, Several
 
 Padding = Annotated[int, Field(ge=0, le=1_000_000)]
 
@@ -135,7 +135,7 @@ class Cnn(Spec):
     input: tuple[Count, Count, Count]
     """Channels, height and width of one input."""
 
-    layers: tuple[Annotated[AnyLayer, Field(discriminator="kind")], ...] = Field(min_length=1)
+    layers: Several[Annotated[AnyLayer, Field(discriminator="kind")]]
     """Layers in order; each has a name of its own."""
 
     @model_validator(mode="after")

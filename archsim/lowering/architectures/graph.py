@@ -15,7 +15,7 @@ from archsim.ir.tensor import Role
 from archsim.lowering.architectures.base import Architecture, Objection
 from archsim.lowering.convolution import Geometry, Image, Pair, convolve, pair
 from archsim.lowering.parts import Parts
-from archsim.lowering.phase import AnyPhase, Count, Infer
+from archsim.lowering.phase import AnyPhase, Count, Infer, Several
 
 Primitive = Literal["add", "mul", "max", "exp", "div", "rsqrt", "gather"]
 Few = Annotated[int, Field(ge=1, le=1000)]
@@ -153,7 +153,7 @@ class Ops(Spec):
     repeat: Count = 1
     """Times that the whole list runs, each with weights of its own."""
 
-    ops: tuple[Annotated[AnyLine, Field(discriminator="kind")], ...] = Field(min_length=1)
+    ops: Several[Annotated[AnyLine, Field(discriminator="kind")]]
     """Ops in order; one may only read earlier ones."""
 
 
@@ -195,6 +195,10 @@ def mistakes(ops: Sequence[AnyLine]) -> Iterator[Mistake]:
             elif made[name] != wants:
                 message = f"{line.name} reads {wants} elements of {name}, which writes {made[name]}"
                 yield Mistake(i, "after", "E202", message)
+        if isinstance(line, ConvLine):
+            misfit = _geometry(line).misfit(line.channels, (line.height, line.width))
+            if misfit:
+                yield Mistake(i, "kernel", "E107", f"{line.name}: {misfit}")
         made[line.name] = _writes(line)
 
 

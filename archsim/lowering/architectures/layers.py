@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import model_validator
 
-from archsim.core.spec import Spec
+from archsim.core.spec import Spec, problem
 from archsim.ir.graph import Block
 from archsim.ir.op import Op
 from archsim.lowering.architectures.base import Architecture
 from archsim.lowering.convolution import Geometry, Image, convolve
 from archsim.lowering.parts import Parts
-from archsim.lowering.phase import AnyPhase, Count, Infer
+from archsim.lowering.phase import AnyPhase, Count, Infer, Several
 
 
 class GemmRow(Spec):
@@ -62,6 +62,19 @@ class ConvRow(Spec):
     strides_w: Count | None = None
     """Step along the width."""
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        misfit = self.geometry().misfit(self.channels, (self.ifmap_height, self.ifmap_width))
+        if misfit:
+            raise problem("E107", f"{self.name}: {misfit}")
+        return self
+
+    def geometry(self) -> Geometry:
+        """SCALE-Sim's output size is ceil((in - filter + stride) / stride) along each axis."""
+        kernel = (self.filter_height, self.filter_width)
+        stride = (self.strides, self.strides_w or self.strides)
+        return Geometry(self.num_filter, kernel, stride, ceil=True)
+
 
 class Layers(Spec):
     """The rows of a SCALE-Sim topology."""
@@ -69,7 +82,7 @@ class Layers(Spec):
     architecture: Literal["layers"] = "layers"
     """Which builder reads these numbers."""
 
-    layers: tuple[GemmRow | ConvRow, ...] = Field(min_length=1)
+    layers: Several[GemmRow | ConvRow]
     """Layers in order; none reads another's result."""
 
 
@@ -107,10 +120,6 @@ def _gemm(p: Parts, name: str, row: GemmRow, batch: int) -> Op:
 
 
 def _conv(p: Parts, name: str, row: ConvRow, batch: int) -> Op:
-    """SCALE-Sim's output size is ceil((in - filter + stride) / stride) along each axis."""
     size = (row.channels, row.ifmap_height, row.ifmap_width)
     source = Image(p.tensor(f"{name}.in", (batch, *size)), *size)
-    stride = (row.strides, row.strides_w or row.strides)
-    kernel = (row.filter_height, row.filter_width)
-    geometry = Geometry(row.num_filter, kernel, stride, ceil=True)
-    return convolve(p, name, source, geometry, batch)[0]
+    return convolve(p, name, source, row.geometry(), batch)[0]

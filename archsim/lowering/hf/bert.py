@@ -38,7 +38,7 @@ class BertConfig(HfConfig):
             reason = f"position_embedding_type {self.position_embedding_type} has no builder"
             raise Unbuildable("position_embedding_type", reason)
         if self.is_decoder:
-            raise Unbuildable("is_decoder", "BERT as a decoder has no builder")
+            raise Unbuildable("is_decoder", "is_decoder: BERT as a decoder has no builder")
         heads = self.num_attention_heads
         return {
             "layers": self.num_hidden_layers,

@@ -33,7 +33,9 @@ class Gpt2Config(HfConfig):
     def numbers(self) -> dict[str, Any]:
         """The fields of a `Transformer`."""
         if self.add_cross_attention:
-            raise Unbuildable("add_cross_attention", "cross-attention has no builder")
+            raise Unbuildable(
+                "add_cross_attention", "add_cross_attention: cross-attention has no builder"
+            )
         return {
             "layers": self.layers,
             "hidden": self.hidden,

@@ -1,0 +1,192 @@
+"""Is the error helpful? Every mistake in a workload, with its full text, line and column."""
+
+from textwrap import dedent
+
+import pytest
+
+from archsim.core.errors import ArchsimError
+from archsim.lowering.lower import lower
+from archsim.lowering.spec import load_workload
+
+HEAD = "schema: archsim.workload/1\nname: w\n"
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def refused(source, text=None, **flags):
+    if text is not None:
+        with open(source, "w") as file:
+            file.write(text)
+    with pytest.raises(ArchsimError) as caught:
+        lower(load_workload(source, **flags)[0])
+    assert caught.value.exit_code == 3
+    return caught.value.render()
+
+
+def check(found, expected):
+    assert found == dedent(expected).strip("\n")
+
+
+def test_e003_no_such_name():
+    expected = """
+        error[E003]: no file, no shipped workload and no model "lama-3-8b"
+              = help: did you mean "llama-3-8b"?
+        """
+    check(refused("lama-3-8b"), expected)
+
+
+def test_e101_an_unknown_key():
+    expected = """
+        w.yaml:3:1: error[E101]: unknown key "modle" at the top level
+            3 | modle: {preset: gpt2-small}
+              | ^^^^^
+              = help: did you mean "model"?  (archsim schema workload lists all keys)
+        """
+    check(refused("w.yaml", HEAD + "modle: {preset: gpt2-small}\n"), expected)
+
+
+def test_e102_no_model():
+    expected = """
+        w.yaml:3:1: error[E102]: model needs exactly one of preset, hf_config, topology, graph; got none
+            3 | model: {}
+              | ^^^^^
+              = help: example `model: {preset: llama-3-8b}`
+        """  # noqa: E501 - one line on the screen
+    check(refused("w.yaml", HEAD + "model: {}\n"), expected)
+
+
+def test_e102_a_phase_without_its_length():
+    expected = """
+        w.yaml:4:1: error[E102]: phase needs "context"
+            4 | phase: {kind: decode, batch: 8}
+              | ^^^^^
+              = help: example `context: 2048`
+        """
+    text = "model: {preset: llama-3-8b}\nphase: {kind: decode, batch: 8}\n"
+    check(refused("w.yaml", HEAD + text), expected)
+
+
+def test_e102_a_model_of_tokens_without_a_phase():
+    expected = """
+        error[E102]: llama-3-8b needs a phase
+              = help: --phase decode --batch 16 --context 2048, or --phase prefill --tokens 2048
+        """
+    check(refused("llama-3-8b"), expected)
+
+
+def test_e102_a_flag_without_the_kind_of_phase():
+    expected = """
+        --tokens 3: error[E102]: phase needs "kind"
+              = help: example `kind: prefill`
+        """
+    check(refused("llama-3-8b", tokens=3), expected)
+
+
+def test_e107_more_tokens_than_positions():
+    expected = """
+        w.yaml:4:32: error[E107]: 2048 tokens exceed the 1024 positions of the model
+            4 | phase: {kind: decode, context: 2048}
+              |                                ^^^^
+        """
+    text = "model: {preset: gpt2-small}\nphase: {kind: decode, context: 2048}\n"
+    check(refused("w.yaml", HEAD + text), expected)
+
+
+def test_e107_more_tokens_than_positions_by_a_flag():
+    expected = "--context 4096: error[E107]: 4096 tokens exceed the 1024 positions of the model"
+    check(refused("gpt2-small", phase="decode", context=4096), expected)
+
+
+def test_e107_no_context_in_a_list():
+    expected = """
+        w.yaml:4:32: error[E107]: an empty list says nothing to run
+            4 | phase: {kind: decode, context: []}
+              |                                ^
+        """
+    text = "model: {preset: gpt2-small}\nphase: {kind: decode, context: []}\n"
+    check(refused("w.yaml", HEAD + text), expected)
+
+
+def test_e108_a_preset_that_does_not_exist():
+    expected = """
+        w.yaml:3:17: error[E108]: preset "llama-3-9b" is not one of bert-base, gpt2-small, gpt3-175b, llama-2-7b, llama-3-70b, llama-3-8b, opt-66b, resnet-50
+            3 | model: {preset: llama-3-9b}
+              |                 ^^^^^^^^^^
+              = help: did you mean "llama-3-8b"?
+        """  # noqa: E501 - one line on the screen
+    check(refused("w.yaml", HEAD + "model: {preset: llama-3-9b}\n"), expected)
+
+
+def test_e108_a_phase_that_the_model_has_not():
+    expected = """
+        w.yaml:4:15: error[E108]: phase "encode" is not one of decode, prefill
+            4 | phase: {kind: encode, tokens: 8}
+              |               ^^^^^^
+              = help: those are what w's model does
+        """
+    text = "model: {preset: llama-3-8b}\nphase: {kind: encode, tokens: 8}\n"
+    check(refused("w.yaml", HEAD + text), expected)
+
+
+def test_e108_an_element_type_that_does_not_exist():
+    expected = """
+        w.yaml:4:19: error[E108]: weights "bf61" is not one of bf16, fp16, fp32, fp8, int16, int32, int4, int8
+            4 | dtypes: {weights: bf61}
+              |                   ^^^^
+              = help: did you mean "bf16"?
+        """  # noqa: E501 - one line on the screen
+    text = "model: {preset: gpt2-small}\ndtypes: {weights: bf61}\n"
+    check(refused("w.yaml", HEAD + text), expected)
+
+
+def test_e201_a_file_that_does_not_exist():
+    expected = """
+        w.yaml:3:20: error[E201]: hf_config names "no/config.json", which does not exist
+            3 | model: {hf_config: no/config.json}
+              |                    ^^^^^^^^^^^^^^
+        """
+    check(refused("w.yaml", HEAD + "model: {hf_config: no/config.json}\n"), expected)
+
+
+def test_e202_two_models():
+    expected = """
+        w.yaml:3:1: error[E202]: model needs exactly one of preset, hf_config, topology, graph; got preset, topology
+            3 | model: {preset: llama-3-8b, topology: a.csv}
+              | ^^^^^
+              = help: example `model: {preset: llama-3-8b}`
+        """  # noqa: E501 - one line on the screen
+    text = "model: {preset: llama-3-8b, topology: a.csv}\n"
+    check(refused("w.yaml", HEAD + text), expected)
+
+
+def test_e202_a_batch_that_disagrees_with_the_contexts():
+    expected = """
+        w.yaml:4:1: error[E202]: batch 8 disagrees with 2 contexts
+            4 | phase: {kind: decode, batch: 8, context: [1, 2]}
+              | ^^^^^
+              = help: drop batch, or list one context for each sequence
+        """
+    text = "model: {preset: llama-3-8b}\nphase: {kind: decode, batch: 8, context: [1, 2]}\n"
+    check(refused("w.yaml", HEAD + text), expected)
+
+
+def test_e204_a_file_of_a_later_version():
+    expected = """
+        w.yaml:1:9: error[E204]: schema archsim.workload/2 is newer than this version reads
+            1 | schema: archsim.workload/2
+              |         ^^^^^^^^^^^^^^^^^^
+              = help: this version reads `schema: archsim.workload/1`
+        """
+    text = "schema: archsim.workload/2\nname: w\nmodel: {preset: gpt2-small}\n"
+    check(refused("w.yaml", text), expected)
+
+
+def test_e601_a_setting_that_does_not_exist():
+    expected = """
+        --set phase.bacth=3: error[E601]: no such setting
+              = help: did you mean `phase.batch`?
+        """
+    check(refused("llama-3-8b-decode", set_=["phase.bacth=3"]), expected)
