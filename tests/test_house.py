@@ -36,7 +36,10 @@ FLOORS = (
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 UNPLACED = {"testing"}  # may import everything; nothing imports it
 
-PLUGIN_ROOMS = ("components", "memory", "interconnect", "dataflows", "validation/adapters", "cli")
+PLUGIN_ROOMS = (
+    *("components", "memory", "interconnect", "dataflows", "validation/adapters", "cli"),
+    *("lowering/architectures", "lowering/hf"),
+)
 LATE = {
     "matplotlib", "networkx", "numba", "numpy", "pandas", "pint", "pydantic", "simpy", "yaml",
 }  # fmt: skip
