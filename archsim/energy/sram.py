@@ -26,10 +26,13 @@ class Macro:
     accuracy: str
 
 
+Figures = tuple[float, float, float, float]  # read pJ, write pJ, area mm2, leakage W
+
+
 @cache
-def _rows() -> dict[tuple[int, int], list[tuple[int, tuple[float, float, float, float]]]]:
+def _rows() -> dict[tuple[int, int], list[tuple[int, Figures]]]:
     """(node, width) to capacities in order, each with read, write, area and leakage."""
-    table: dict[tuple[int, int], list[tuple[int, tuple[float, float, float, float]]]] = {}
+    table: dict[tuple[int, int], list[tuple[int, Figures]]] = {}
     with TABLE.open(newline="") as text:
         for row in csv.DictReader(line for line in text if not line.startswith("#")):
             key = int(row["node_nm"]), int(row["width_bits"])
@@ -46,17 +49,21 @@ def _rows() -> dict[tuple[int, int], list[tuple[int, tuple[float, float, float, 
 def macro(capacity_bytes: float, width_bits: int, node_nm: int) -> Macro:
     """One macro of a capacity and an access width at a node.
 
-    Between tabulated capacities figures are read log-log; beyond the largest, and beyond the widest
-    port, energy per byte stays and area and leakage grow in proportion. A node that CACTI does not
-    have is scaled from the nearest one that the scaling table knows.
+    Between tabulated capacities and widths figures are read log-log. Beyond the largest capacity
+    energy goes on along its last two points and area and leakage grow in proportion; below the
+    smallest an access costs what it costs there. A port wider than the widest is several of them
+    side by side; a narrower one than the narrowest reads that. A node that CACTI does not have is
+    scaled from the nearest one that the scaling table knows; leakage scales as energy (assumed).
     """
     rows = _rows()
     nodes = sorted({node for node, _ in rows} & {32, 45, 65})
     base = min(nodes, key=lambda n: (abs(log(n / node_nm)), n))
-    widths = sorted(width for node, width in rows if node == base)
-    width = max((w for w in widths if w <= width_bits), default=widths[0])
-    read, write, area, leak = _between(rows[base, width], capacity_bytes)
-    wider = max(1.0, width_bits / width)
+    ports = [
+        (width, _sized(rows[base, width], capacity_bytes))
+        for width in sorted(width for node, width in rows if node == base)
+    ]
+    read, write, area, leak = _between(ports, width_bits)
+    wider = max(1.0, width_bits / ports[-1][0])
     energy, size = energy_factor(base, node_nm), area_factor(base, node_nm)
     source, accuracy = SOURCE + f", {base} nm", "derived"
     if base != node_nm:
@@ -66,17 +73,27 @@ def macro(capacity_bytes: float, width_bits: int, node_nm: int) -> Macro:
     )
 
 
-def _between(
-    rows: list[tuple[int, tuple[float, float, float, float]]], capacity: float
-) -> tuple[float, float, float, float]:
-    low = max((r for r in rows if r[0] <= capacity), default=rows[0])
-    high = min((r for r in rows if r[0] >= capacity), default=rows[-1])
-    if low[0] == high[0]:
-        grow = capacity / low[0]
-        read, write, area, leak = low[1]
-        return read, write, area * grow, leak * grow
-    share = log(capacity / low[0]) / log(high[0] / low[0])
-    a, b, c, d = (
-        exp(log(x) * (1 - share) + log(y) * share) for x, y in zip(low[1], high[1], strict=True)
+def _sized(rows: list[tuple[int, Figures]], capacity: float) -> Figures:
+    """Figures at a capacity, those beyond the ends of the table included."""
+    read, write, area, leak = _between(rows, capacity)
+    (smallest, _), (before, (read_1, write_1, _, _)) = rows[0], rows[-2]
+    largest, (read_2, write_2, _, _) = rows[-1]
+    if capacity > largest:
+        further = log(capacity / largest) / log(largest / before)
+        read *= (read_2 / read_1) ** further
+        write *= (write_2 / write_1) ** further
+    grow = max(capacity / largest, 1.0) * min(capacity / smallest, 1.0)
+    return read, write, area * grow, leak * grow
+
+
+def _between(points: list[tuple[int, Figures]], at: float) -> Figures:
+    """Log-log between the neighbours of a point; the end's figures beyond either end."""
+    below, low = max((p for p in points if p[0] <= at), default=points[0])
+    above, high = min((p for p in points if p[0] >= at), default=points[-1])
+    if below == above:
+        return low
+    share = log(at / below) / log(above / below)
+    read, write, area, leak = (
+        exp(log(x) * (1 - share) + log(y) * share) for x, y in zip(low, high, strict=True)
     )
-    return a, b, c, d
+    return read, write, area, leak

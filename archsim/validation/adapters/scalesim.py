@@ -53,20 +53,20 @@ class ScaleSim(Adapter):
 
     def _fits(self, row: Row) -> bool:
         """All three operands within half their SRAM: nothing is fetched twice."""
-        m, n, k = (int(row[x]) for x in "MNK")
+        m, n, k = (_whole(row[x]) for x in "MNK")
         image = m * k
         if row["filt_h"]:
-            image = int(row["ifmap_h"]) * int(row["ifmap_w"]) * int(row["channels"])
+            image = _whole(row["ifmap_h"]) * _whole(row["ifmap_w"]) * _whole(row["channels"])
         return all(
-            size <= int(row[sram]) * 512
+            size <= _whole(row[sram]) * 512
             for size, sram in zip((image, k * n, m * n), SRAMS, strict=True)
         )
 
     def _hardware(self, row: Row) -> dict[str, object]:
         """The shipped machine with the row's array, buffers and bandwidth."""
         data = load_yaml(find("scalesim-128", "configs")).data
-        data["engines"]["array"] |= {"rows": int(row["rows"]), "cols": int(row["cols"])}
-        capacity = sum(int(row[sram]) for sram in SRAMS)
+        data["engines"]["array"] |= {side: _whole(row[side]) for side in ("rows", "cols")}
+        capacity = sum(_whole(row[sram]) for sram in SRAMS)
         data["memory"]["sram"]["capacity"] = f"{capacity} KiB"
         if row["bw_mode"] == "USER":
             words = float(row["user_bw_words_per_cycle"])
@@ -77,12 +77,24 @@ class ScaleSim(Adapter):
     def _workload(self, row: Row) -> dict[str, object]:
         layer: dict[str, object] = {"name": "layer"}
         if row["filt_h"]:
-            layer |= {head: int(row[column]) for head, column in CONV.items()}
+            layer |= {head: _whole(row[column]) for head, column in CONV.items()}
         else:
-            layer |= {rank.lower(): int(row[rank]) for rank in "MNK"}
+            layer |= {rank.lower(): _whole(row[rank]) for rank in "MNK"}
         return {
             "schema": "archsim.workload/1",
             "name": row["case_id"],
             "model": {"layers": [layer]},
             "dtypes": {"weights": "int8", "activations": "int8", "accumulators": "int8"},
         }
+
+
+def _whole(text: str) -> int:
+    """A whole number, also as a table with gaps may print it: 3.0.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    value = float(text)
+    if not value.is_integer():
+        raise ValueError(f'"{text}" is no whole number')
+    return int(value)
