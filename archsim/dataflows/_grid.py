@@ -29,6 +29,7 @@ class Grid:
         tiles: tiles of the whole op.
         cycles: array cycles of the whole op when every tile fills the array anew.
         streamed: the same when the streaming rank is innermost and goes on from tile to tile.
+        folds, streamed_folds: fillings of the array in either case.
         vector_s: seconds of fused vector work per output tile.
     """
 
@@ -39,6 +40,8 @@ class Grid:
     tiles: Ints
     cycles: Ints
     streamed: Ints
+    folds: Ints
+    streamed_folds: Ints
     vector_s: NDArray[np.float64]
 
 
@@ -50,16 +53,19 @@ def grid(flow: Dataflow, problem: Problem, target: Target, smallest: int) -> Gri
     vector_s = np.zeros(len(tile["b"]))
     if target.vector_cycles is not None:
         points = tile["b"] * tile["m"] * tile["n"]
-        cycles = target.vector_cycles(points, tile["b"] * tile["m"])
-        vector_s = cycles / target.vector_clock_hz
+        vector_s = target.vector_cycles(points, tile["b"] * tile["m"]) / target.vector_clock_hz
+    cycles, folds = _array_work(flow, target, e, tile, steps, goes_on=False)
+    streamed, streamed_folds = _array_work(flow, target, e, tile, steps, goes_on=True)
     return Grid(
         e,
         tile,
         steps,
         _tile_bytes(flow, problem, target, tile, steps),
         steps["b"] * steps["m"] * steps["n"] * steps["k"],
-        _array_cycles(flow, target, e, tile, steps, goes_on=False),
-        _array_cycles(flow, target, e, tile, steps, goes_on=True),
+        cycles,
+        streamed,
+        folds,
+        streamed_folds,
         vector_s,
     )
 
@@ -138,7 +144,7 @@ def _tile_bytes(
     }
 
 
-def _array_cycles(
+def _array_work(
     flow: Dataflow,
     target: Target,
     e: Extents,
@@ -146,45 +152,44 @@ def _array_cycles(
     steps: dict[str, Ints],
     *,
     goes_on: bool,
-) -> Ints:
-    """Array cycles of the whole op: full tiles and the remainders of each rank apart."""
-    assert target.cost is not None
+) -> tuple[Ints, Ints]:
+    """Array cycles and folds of the whole op: full tiles and the remainders of each rank apart."""
     (stream,) = set("mnk") - {flow.row_rank, flow.col_rank}
-    total: Ints = np.zeros_like(tile["b"])
+    total = np.zeros((2, len(tile["b"])), dtype=np.int64)
     edge = {r: e.of(r) - (steps[r] - 1) * tile[r] for r in "bmnk"}
     for mask in range(16):
         last = {r: bool(mask >> i & 1) for i, r in enumerate("bmnk")}
-        count = np.ones_like(total)
+        count = np.ones_like(total[0])
         for r in "bmnk":
             count = count * (1 if last[r] else steps[r] - 1)
         if not count.any():
             continue
         shape = {r: edge[r] if last[r] else tile[r] for r in "bmnk"}
-        no = np.zeros(len(total), dtype=bool)
+        no = np.zeros(len(count), dtype=bool)
         yes = ~no
         fresh = _cost(flow, target, shape, no)
         if goes_on:  # a stream in several tiles fills the array once: count it in its last tile
             more = _cost(flow, target, shape, yes)
             if last[stream]:
-                many = steps[stream] > 1
-                start = np.where(many, 0, fresh)
-                total += count * np.where(many, more, start)
+                total += count * np.where(steps[stream] > 1, more, fresh)
             else:
                 per = np.maximum(steps[stream] - 1, 1)
                 runs = (count // per) * (steps[stream] > 1)
-                total = total + np.asarray(runs * (fresh + (per - 1) * more), dtype=np.int64)
+                total += runs * (fresh + (per - 1) * more)
         else:
             total += count * fresh
-    return total
+    return total[0], total[1]
 
 
 def _cost(
     flow: Dataflow, target: Target, shape: dict[str, Ints], resumed: NDArray[np.bool_]
 ) -> Ints:
+    """Cycles and folds of each tile, one row each."""
     assert target.cost is not None
     flags = np.zeros(len(resumed), dtype=bool)
     tiles = Tiles(
         flow.stationary, shape["b"], shape["m"], shape["n"], shape["k"],
         first=flags, resumed=resumed, opens=~flags, closes=~flags,
     )  # fmt: skip
-    return target.cost(tiles).cycles
+    cost = target.cost(tiles)
+    return np.stack([cost.cycles, cost.folds])

@@ -76,6 +76,7 @@ class _Candidates:
     spare: int
     time_s: Floats
     cycles: Ints
+    folds: Ints
     traffic: Ints
     tiles: Ints
 
@@ -85,14 +86,16 @@ def _pick(
 ) -> tuple[Key, Mapping]:
     """The fastest; of those within half a percent of it, the one with the fewest tiles.
 
-    With the objective `compute`: fewest array cycles, then least traffic, then fewest tiles.
+    With the objective `compute`: fewest array cycles, then folds, then least traffic, then fewest
+    tiles. An array of one cell has no fill, so there cycles alone do not tell folds apart.
     """
     time_s = np.concatenate([c.time_s for c in found])
     cycles = np.concatenate([c.cycles for c in found])
     traffic = np.concatenate([c.traffic for c in found])
     tiles = np.concatenate([c.tiles for c in found])
     if target.objective == "compute":
-        rank = np.lexsort((time_s, tiles, traffic, cycles))
+        folds = np.concatenate([c.folds for c in found])
+        rank = np.lexsort((time_s, tiles, traffic, folds, cycles))
     else:
         rank = np.lexsort((time_s, traffic, tiles, time_s > TOLERANCE * time_s.min()))
     place = int(rank[0])
@@ -156,7 +159,9 @@ def _evaluate(
     if not len(fits):
         return None
     (stream,) = set("mnk") - {flow.row_rank, flow.col_rank}
-    cycles = (of.streamed if order[-1] == stream else of.cycles)[fits]
+    streams = order[-1] == stream
+    cycles = (of.streamed if streams else of.cycles)[fits]
+    folds = (of.streamed_folds if streams else of.folds)[fits]
     tile = {r: v[fits] for r, v in of.tile.items()}
     steps = {r: v[fits] for r, v in of.steps.items()}
     sizes = {t: v[fits] for t, v in of.sizes.items()}
@@ -173,7 +178,9 @@ def _evaluate(
     head_s = (sizes["in"] + sizes["weight"]) / rate
     tail_s = sizes["out"] / rate + vector_s + busy_s / tiles
     time_s = np.maximum(busy_s + head_s, moved_s) + tail_s
-    return _Candidates(order, keep, tile, sizes, slots, spare, time_s, cycles, traffic, tiles)
+    return _Candidates(
+        order, keep, tile, sizes, slots, spare, time_s, cycles, folds, traffic, tiles
+    )
 
 
 def _slots(

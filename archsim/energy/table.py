@@ -6,8 +6,8 @@ never free.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -178,6 +178,18 @@ class EnergyTable:
             one.area_mm2 * banks,
             one.leakage_w * banks,
         )
+
+    def with_overrides(self, overrides: Sequence[EnergyRow]) -> EnergyTable:
+        """The table with some of its energy rows replaced, each by one with its own source.
+
+        Raises:
+            InputError: E108 for a pair without a row: nothing would count it.
+        """
+        rows = dict(self.rows)
+        for new in overrides:
+            self.of(new.component, new.action)
+            rows[new.component, new.action] = Row(new.value * 1e12, new.source, new.accuracy)
+        return replace(self, rows=rows)
 
     def _unknown(
         self, what: str, component: str, action: str, known: Mapping[tuple[str, str], object]

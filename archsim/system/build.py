@@ -102,7 +102,8 @@ def build(spec: Any) -> Machine:
         on = min(n for n, m in mems.items() if not m.off_chip)
         movers["dma"] = Dma("dma", Dma.Spec.model_validate({"from": off, "to": on}))
     _names_exist(spec, mems, units, movers)
-    return Machine(spec, mems, units, movers, load_table(spec.energy.table))
+    table = load_table(spec.energy.table).with_overrides(spec.energy.overrides)
+    return Machine(spec, mems, units, movers, table)
 
 
 def _need(mems: dict[str, Memory]) -> None:

@@ -12,6 +12,7 @@ from archsim.components.base import engines
 from archsim.core.data import find
 from archsim.core.spec import Hertz, Spec
 from archsim.core.yamlio import Document, load_spec
+from archsim.energy.table import EnergyRow
 from archsim.interconnect.base import links
 from archsim.memory.base import memories
 
@@ -63,6 +64,9 @@ class EnergyChoice(Spec):
 
     table: str = "7nm"
     """Name of a table: see `archsim list energy`."""
+
+    overrides: tuple[EnergyRow, ...] = ()
+    """Rows of the table that this machine replaces, each with its source."""
 
 
 class HardwareBase(Spec):

@@ -1,6 +1,6 @@
 """Are cycles, folds and accesses those of SCALE-Sim, and those of the closed forms?"""
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from archsim.validation import validate
@@ -46,6 +46,8 @@ def test_every_gating_metric_of_the_table_is_exact():
     k=st.integers(1, 1500),
     mode=st.sampled_from(["CALC", "USER"]),
 )
+# one cell has no fill: a reduction cut in parts takes as many cycles, but more folds
+@example(dataflow="os", rows=1, cols=1, m=2379, n=1, k=2048, mode="CALC")
 def test_arrays_and_layers_beyond_the_table_follow_the_closed_forms(
     dataflow, rows, cols, m, n, k, mode
 ):
