@@ -74,7 +74,12 @@ def traffic(run: RunRecord, totals: Totals) -> dict[str, dict[str, int]]:
 
 
 def op_classes(run: RunRecord, rows: list[dict[str, Any]], totals: Totals) -> list[dict[str, Any]]:
-    """Shares of the critical path by op class; they sum to one."""
+    """Shares of the critical path by op class; they sum to one.
+
+    A class that loads or computes behind another is on the critical path for less time than it is
+    at work: MFU and MBU are over the longer of the two, so that neither exceeds its peak.
+    """
+    port, cells = _at_work(run)
     groups: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         groups.setdefault(row["op_class"], []).append(i)
@@ -82,7 +87,6 @@ def op_classes(run: RunRecord, rows: list[dict[str, Any]], totals: Totals) -> li
     out = []
     for op_class, members in groups.items():
         ps = sum(rows[i]["time_ps"] for i in members)
-        time_s = ps / PS_PER_S
         moved = sum(
             totals.matching(f"dram.read.{role}.", i)
             for i in members
@@ -97,11 +101,28 @@ def op_classes(run: RunRecord, rows: list[dict[str, Any]], totals: Totals) -> li
                 "time_ps": ps,
                 "engine": rows[longest]["engine"],
                 "bound_by": rows[longest]["bound_by"],
-                "mfu": flops / (time_s * run.machine.peak_flops) if ps else None,
-                "mbu": moved / (time_s * peak_bw) if ps else None,
+                "mfu": _rate(flops, max(ps, sum(cells[i] for i in members)))
+                / run.machine.peak_flops,
+                "mbu": _rate(moved, max(ps, sum(port[i] for i in members))) / peak_bw,
             }
         )
     return sorted(out, key=lambda c: (-c["time_ps"], c["op_class"]))
+
+
+def _at_work(run: RunRecord) -> tuple[list[int], list[int]]:
+    """Picoseconds that each stage keeps the memory's port and its own engine busy."""
+    port, cells = ([0] * len(run.stages) for _ in range(2))
+    for row in run.rows:
+        if row.shared:
+            port[row.stage] += row.busy_ps
+        elif row.unit == run.stages[row.stage].engine:
+            cells[row.stage] += row.busy_ps
+    return port, cells
+
+
+def _rate(amount: int, ps: int) -> float:
+    """So many a second; none in no time."""
+    return amount * PS_PER_S / ps if ps else 0.0
 
 
 def stall_shares(totals: Totals, time_ps: int) -> dict[str, float]:

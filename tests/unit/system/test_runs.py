@@ -165,3 +165,10 @@ def test_a_dma_of_one_slot_cannot_load_behind_the_array_and_chunks_pay_their_set
     chunked = archsim.run("npu", "llama-3-8b-decode", set_=slow).result
     chunks = chunked["traffic"]["hbm"]["total_bytes"] / 65536
     assert chunked["time_ps"] >= base + chunks * 100_000 * 0.9
+
+
+def test_no_class_of_ops_uses_more_than_a_peak():
+    for workload in ("llama-3-8b-decode", "llama-3-8b-prefill", "resnet-50-infer"):
+        for op_class in archsim.run("npu", workload).result["op_classes"]:
+            assert 0 <= op_class["mfu"] <= 1
+            assert 0 <= op_class["mbu"] <= 1
