@@ -40,7 +40,7 @@ class Sram(Memory):
         """Bits of one access of one bank."""
 
         latency_cycles: int = 1
-        """Cycles from address to data."""
+        """Cycles from address to data: delays a result, not the engine."""
 
     spec: Spec
 

@@ -107,11 +107,15 @@ def build(spec: Any) -> Machine:
 
 
 def _need(mems: dict[str, Memory]) -> None:
+    """Exactly one memory that holds the model and one on chip: operands lie in these two."""
     for off, what in ((True, "dram"), (False, "sram")):
-        if not any(m.off_chip is off for m in mems.values()):
+        found = sorted(name for name, m in mems.items() if m.off_chip is off)
+        if len(found) != 1:
+            having = f"has {len(found)} {what}s ({', '.join(found)})" if found else f"has no {what}"
             raise InputError(
-                f"memory has no {what}: a machine needs one that holds the model and one on chip",
+                f"memory {having}: a machine has one that holds the model and one on chip",
                 code="E202",
+                details={"path": "memory"},
             )
 
 
@@ -125,6 +129,13 @@ def _names_exist(
         for name in getattr(spec.placement, role):
             if name not in mems:
                 raise _dangling(f"placement.{role}", "memory", name, mems)
+            if role != "activations" and not mems[name].off_chip:
+                raise InputError(
+                    f"placement.{role} names {name}, but {role} lie in a dram",
+                    code="E202",
+                    help=f"{role}: [{min(n for n, m in mems.items() if m.off_chip)}]",
+                    details={"path": f"placement.{role}"},
+                )
     for name, unit in units.items():
         memory = unit.spec.memory
         if memory is not None and memory not in mems:

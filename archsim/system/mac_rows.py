@@ -159,9 +159,8 @@ class MacWriter(Writer):
     def _array_row(self, i: int) -> Draft:
         cost, hz, bits = self.cost, self.engine.clock_hz, self.view.bits
         cycles = int(cost.cycles[i])
-        row = self.draft(
-            self.array, duration_ps(cycles, hz), duration_ps(int(cost.lag_cycles[i]), hz)
-        )
+        lag_ps = duration_ps(int(cost.lag_cycles[i]), hz) + self.machine.sram.latency_ps
+        row = self.draft(self.array, duration_ps(cycles, hz), lag_ps)
         size = self.shapes[i].size
         macs = size["b"] * size["m"] * size["n"] * size["k"]
         reads = int(cost.in_reads[i]) * bits["in"] + int(cost.weight_reads[i]) * bits["weight"]

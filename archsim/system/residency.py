@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from archsim.core.errors import Infeasible
+from archsim.core.units import format_bytes
 from archsim.ir.graph import OpGraph
 from archsim.ir.tensor import Role
 from archsim.system.build import Machine
@@ -36,7 +38,26 @@ def choose_resident(
                 levels[i][j] -= size
         else:
             resident.update(names)
+    _refuse_spills(graph, machine, set(lives) - resident)
     return frozenset(resident), max((max(level, default=0) for level in levels), default=0)
+
+
+def _refuse_spills(graph: OpGraph, machine: Machine, spilled: set[str]) -> None:
+    """Activations may not pass through a memory that the placement does not list.
+
+    Raises:
+        Infeasible: E401 with the largest one.
+    """
+    allowed = machine.spec.placement.activations
+    if not spilled or not allowed or machine.dram.name in allowed:
+        return
+    largest = max(sorted(spilled), key=lambda name: graph.tensors[name].bytes)
+    raise Infeasible(
+        f"{len(spilled)} activations do not fit {machine.sram.name}, the largest is {largest} "
+        f"with {format_bytes(graph.tensors[largest].bytes)}",
+        code="E401",
+        help=f"add {machine.dram.name} to placement.activations, or enlarge {machine.sram.name}",
+    )
 
 
 def _bytes(graph: OpGraph, names: Sequence[str]) -> int:

@@ -59,7 +59,7 @@ class VectorTail:
         tile = np.array([points]), np.array([rows])
         cycles = int(sum(self.vector.cycles(point, row, *tile)[0] for point, row in self.costs))
         hz = self.vector.clock_hz
-        latency = duration_ps(self.vector.lag_cycles, hz)
+        latency = duration_ps(self.vector.lag_cycles, hz) + self.w.machine.sram.latency_ps
         known = self.unit in self.w.part.first
         row = self.w.draft(self.unit, duration_ps(cycles, hz) if cycles else 0, latency)
         row.counts = primitive_counts(self.ops, points, rows)

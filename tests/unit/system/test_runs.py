@@ -172,3 +172,26 @@ def test_no_class_of_ops_uses_more_than_a_peak():
         for op_class in archsim.run("npu", workload).result["op_classes"]:
             assert 0 <= op_class["mfu"] <= 1
             assert 0 <= op_class["mbu"] <= 1
+
+
+def test_what_would_have_no_effect_is_refused():
+    data = load_yaml(find("npu", "configs")).data
+    data["placement"]["weights"] = ["sram"]
+    with pytest.raises(InputError, match=r"placement\.weights names sram, but weights lie in a"):
+        archsim.run(data, "llama-3-8b-decode")
+    data = load_yaml(find("npu", "configs")).data
+    data["memory"]["l2"] = data["memory"]["sram"]
+    with pytest.raises(InputError, match=r"memory has 2 srams \(l2, sram\)"):
+        archsim.run(data, "llama-3-8b-decode")
+
+
+def test_a_slower_on_chip_memory_delays_results():
+    slow = archsim.run("npu", "gpt2-small-prefill", set_=["memory.sram.latency_cycles=500"])
+    assert slow.result["time_ps"] > archsim.run("npu", "gpt2-small-prefill").result["time_ps"]
+
+
+def test_activations_that_may_only_lie_on_chip_must_fit_there():
+    only = ["placement.activations=[sram]"]
+    archsim.run("npu", "llama-3-8b-decode", set_=only)
+    with pytest.raises(Infeasible, match=r"activations do not fit sram, the largest is"):
+        archsim.run("npu", "llama-3-8b-prefill", set_=only)
