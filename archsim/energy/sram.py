@@ -8,7 +8,7 @@ from functools import cache
 from math import exp, log
 from pathlib import Path
 
-from archsim.energy.scaling import area_factor, energy_factor
+from archsim.energy.scaling import ENERGY, area_factor, energy_factor
 
 TABLE = Path(__file__).parent / "tables" / "cacti_sram.csv"
 SOURCE = "CACTI 7, plain RAM, itrs-hp, one port"
@@ -56,8 +56,9 @@ def macro(capacity_bytes: float, width_bits: int, node_nm: int) -> Macro:
     scaled from the nearest one that the scaling table knows; leakage scales as energy (assumed).
     """
     rows = _rows()
-    nodes = sorted({node for node, _ in rows} & {32, 45, 65})
-    base = min(nodes, key=lambda n: (abs(log(n / node_nm)), n))
+    nodes = {node for node, _ in rows}
+    known = sorted(nodes & set(ENERGY))
+    base = node_nm if node_nm in nodes else min(known, key=lambda n: abs(log(n / node_nm)))
     ports = [
         (width, _sized(rows[base, width], capacity_bytes))
         for width in sorted(width for node, width in rows if node == base)

@@ -7,6 +7,7 @@ import io
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from math import isfinite, nan
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean, median, quantiles
@@ -67,7 +68,7 @@ class ValidationResult:
     @property
     def unsupported(self) -> int:
         """Rows that archsim cannot express."""
-        return len({c.id for c in self.cases if c.status == "unsupported"})
+        return sum(c.status == "unsupported" for c in self.cases) // len(self.suite.metrics)
 
     @property
     def passed(self) -> bool:
@@ -79,8 +80,9 @@ class ValidationResult:
         out = {}
         for name, text in self.suite.metrics.items():
             cases = [c for c in self.cases if c.metric == name and c.got is not None]
-            out[name] = _statistics([c for c in cases if c.gating], Tolerance(text))
-            loose = [c for c in cases if not c.gating]
+            tolerance = Tolerance(text)
+            loose = [c for c in cases if tolerance.gating and not c.gating]
+            out[name] = _statistics([c for c in cases if c not in loose], tolerance)
             if loose:
                 out[f"{name}.ungated"] = _statistics(loose, Tolerance("report"))
         return out
@@ -151,9 +153,12 @@ def validate(
     """Run a suite on its own table, or on another of the same columns.
 
     Raises:
-        InputError: for an unknown suite, a table that cannot be read or lacks a column.
+        InputError: for an unknown suite, a table that cannot be read or lacks a column, a limit
+            below one: no rows prove nothing.
     """
     began = time.perf_counter()
+    if limit is not None and limit < 1:
+        raise InputError(f"limit must be 1 or more, got {limit}", code="E107")
     suite = load_suite(name)
     adapter = adapters.get(name)()
     path = table or HERE / "tables" / suite.table
@@ -174,14 +179,15 @@ def _row(name: str, row: Row) -> list[Case]:
     label = row[adapter.ID]
     try:
         got = adapter.run(row)
-    except (ArchsimError, ValueError) as error:
+        gated = {metric for metric in suite.metrics if adapter.gates(metric, row)}
+    except ArchsimError as error:
+        reason = "; ".join(d.message for d in error.diagnostics)
         return [
-            Case(label, metric, None, None, "unsupported", True, str(error))
-            for metric in suite.metrics
+            Case(label, metric, None, None, "unsupported", True, reason) for metric in suite.metrics
         ]
     cases = []
     for metric, text in suite.metrics.items():
-        tolerance, gates = Tolerance(text), adapter.gates(metric, row)
+        tolerance, gates = Tolerance(text), metric in gated
         want = _number(row[metric], metric, label)
         fine = not gates or tolerance.holds(want, got[metric])
         cases.append(
@@ -198,7 +204,7 @@ def _number(text: str, metric: str, label: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise InputError(
-            f'{label}: column {metric} expects a number, got "{text}"', code="E105"
-        ) from None
+        value = nan
+    if not isfinite(value):
+        raise InputError(f'{label}: column {metric} expects a number, got "{text}"', code="E105")
     return int(value) if value.is_integer() else value

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import inf, nan
+
 from archsim.api import run
 from archsim.core.data import find
+from archsim.core.errors import Unsupported
 from archsim.core.yamlio import load_yaml
 from archsim.validation.base import Adapter, Row
 
@@ -17,6 +21,7 @@ CONV = {
     "num_filter": "num_filters",
     "strides": "stride",
 }
+BANDWIDTHS = ("CALC", "USER")
 SRAMS = ("ifmap_sram_kb", "filter_sram_kb", "ofmap_sram_kb")
 
 
@@ -53,33 +58,33 @@ class ScaleSim(Adapter):
 
     def _fits(self, row: Row) -> bool:
         """All three operands within half their SRAM: nothing is fetched twice."""
-        m, n, k = (_whole(row[x]) for x in "MNK")
+        m, n, k = (_count(row, x) for x in "MNK")
         image = m * k
         if row["filt_h"]:
-            image = _whole(row["ifmap_h"]) * _whole(row["ifmap_w"]) * _whole(row["channels"])
+            image = _count(row, "ifmap_h") * _count(row, "ifmap_w") * _count(row, "channels")
         return all(
-            size <= _whole(row[sram]) * 512
+            size <= _count(row, sram) * 512
             for size, sram in zip((image, k * n, m * n), SRAMS, strict=True)
         )
 
     def _hardware(self, row: Row) -> dict[str, object]:
         """The shipped machine with the row's array, buffers and bandwidth."""
         data = load_yaml(find("scalesim-128", "configs")).data
-        data["engines"]["array"] |= {side: _whole(row[side]) for side in ("rows", "cols")}
-        capacity = sum(_whole(row[sram]) for sram in SRAMS)
+        data["engines"]["array"] |= {side: _count(row, side) for side in ("rows", "cols")}
+        capacity = sum(_count(row, sram) for sram in SRAMS)
         data["memory"]["sram"]["capacity"] = f"{capacity} KiB"
-        if row["bw_mode"] == "USER":
-            words = float(row["user_bw_words_per_cycle"])
+        if _one_of(row, "bw_mode", BANDWIDTHS) == "USER":
+            words = _positive(row, "user_bw_words_per_cycle")
             data["memory"]["hbm"]["bandwidth"] = f"{3 * words:g} GB/s"  # three ports, 1 B words
-        data["mapping"][0]["dataflow"] = DATAFLOWS[row["dataflow"]]
+        data["mapping"][0]["dataflow"] = DATAFLOWS[_one_of(row, "dataflow", DATAFLOWS)]
         return dict(data)
 
     def _workload(self, row: Row) -> dict[str, object]:
         layer: dict[str, object] = {"name": "layer"}
         if row["filt_h"]:
-            layer |= {head: _whole(row[column]) for head, column in CONV.items()}
+            layer |= {head: _count(row, column) for head, column in CONV.items()}
         else:
-            layer |= {rank.lower(): _whole(row[rank]) for rank in "MNK"}
+            layer |= {rank.lower(): _count(row, rank) for rank in "MNK"}
         return {
             "schema": "archsim.workload/1",
             "name": row["case_id"],
@@ -88,13 +93,40 @@ class ScaleSim(Adapter):
         }
 
 
-def _whole(text: str) -> int:
-    """A whole number, also as a table with gaps may print it: 3.0.
+def _count(row: Row, column: str) -> int:
+    """A whole number above 0, also as a table with gaps may print it: 3.0.
 
     Raises:
-        ValueError: for anything else.
+        Unsupported: for anything else.
     """
-    value = float(text)
+    value = _positive(row, column)
     if not value.is_integer():
-        raise ValueError(f'"{text}" is no whole number')
+        raise Unsupported(f'column {column} expects a whole number, got "{row[column]}"')
     return int(value)
+
+
+def _positive(row: Row, column: str) -> float:
+    """A number above 0.
+
+    Raises:
+        Unsupported: for anything else.
+    """
+    try:
+        value = float(row[column])
+    except ValueError:
+        value = nan
+    if not 0 < value < inf:
+        raise Unsupported(f'column {column} expects a number above 0, got "{row[column]}"')
+    return value
+
+
+def _one_of(row: Row, column: str, known: Iterable[str]) -> str:
+    """A word of a column that has so many.
+
+    Raises:
+        Unsupported: for any other.
+    """
+    text = row[column]
+    if text not in known:
+        raise Unsupported(f'column {column} expects one of {", ".join(known)}, got "{text}"')
+    return text

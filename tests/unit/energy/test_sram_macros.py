@@ -1,5 +1,6 @@
 """Is a macro CACTI's own where CACTI ran, and reasonable where it did not?"""
 
+import csv
 from itertools import pairwise
 
 import pytest
@@ -7,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archsim.energy.scaling import area_factor, energy_factor
-from archsim.energy.sram import macro
+from archsim.energy.sram import TABLE, macro
 from archsim.energy.table import load_table
 
 KIB, MIB = 1 << 10, 1 << 20
-NODES = st.sampled_from([7, 16, 28, 32, 45, 65])
+NODES = st.sampled_from([7, 16, 22, 28, 32, 45, 65])
 WIDTHS = st.integers(8, 4096)
 PORTS = st.sampled_from([(64, 128), (128, 256), (256, 512)])
 CAPACITIES = st.integers(64, 256 * MIB)
@@ -35,6 +36,17 @@ def test_a_macro_that_cacti_ran_has_its_figures(
 ):
     got = figures(macro(capacity_bytes, width_bits, node_nm))
     assert got == pytest.approx((read_pj, write_pj, area_mm2, leakage_w), rel=1e-12)
+
+
+def test_every_point_of_the_table_is_returned_as_cacti_printed_it():
+    lines = [line for line in TABLE.read_text().splitlines() if not line.startswith("#")]
+    rows = [{key: float(x) for key, x in row.items()} for row in csv.DictReader(lines)]
+    assert {row["node_nm"] for row in rows} == {22, 32, 45, 65}
+    for row in rows:
+        got = macro(row["capacity_bytes"], int(row["width_bits"]), int(row["node_nm"]))
+        want = row["read_pj"], row["write_pj"], row["area_mm2"], row["leakage_mw"] * 1e-3
+        assert figures(got) == pytest.approx(want, rel=1e-12)
+        assert got.source == f"CACTI 7, plain RAM, itrs-hp, one port, {row['node_nm']:.0f} nm"
 
 
 def test_halfway_between_two_sizes_lies_their_geometric_mean():

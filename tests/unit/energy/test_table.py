@@ -1,11 +1,8 @@
 """Does the table price what is named, refuse what is not, and say who said so?"""
 
-from itertools import pairwise
-
 import pytest
 
 from archsim.core.errors import InputError
-from archsim.energy.scaling import AREA, ENERGY, area_factor, energy_factor
 from archsim.energy.sram import macro
 from archsim.energy.table import load_table, table_names
 
@@ -22,54 +19,63 @@ def test_every_row_is_positive_and_says_where_it_comes_from(name):
     assert all(row.mm2 > 0 for row in table.areas.values())
 
 
-def test_an_unknown_action_is_refused_with_the_closest_one():
+@pytest.mark.parametrize(
+    ("what", "pair", "message", "help_"),
+    [
+        ("of", ("mac", "bf61"), "no energy row for mac.bf61", 'did you mean "mac.bf16"?'),
+        ("of", ("dram.hbm5", "read"), "no energy row for dram.hbm5.read",
+         'did you mean "dram.hbm4.read"?'),
+        ("area", ("mac", "cel"), "no area row for mac.cel", 'did you mean "mac.cell"?'),
+        ("area", ("router", "port"), "no area row for router.port", "rows: mac.cell, vector.lane"),
+        ("leakage", ("logic", "mm3"), "no leakage row for logic.mm3", 'did you mean "logic.mm2"?'),
+        ("leakage", ("pll", "one"), "no leakage row for pll.one", "rows: logic.mm2"),
+    ],
+)  # fmt: skip
+def test_a_pair_without_a_row_is_refused_with_the_closest_one(what, pair, message, help_):
     with pytest.raises(InputError) as error:
-        load_table("7nm").of("mac", "bf61")
+        getattr(load_table("7nm"), what)(*pair)
+    assert error.value.render() == (f"error[E108]: table 7nm has {message}\n      = help: {help_}")
+
+
+@pytest.mark.parametrize(
+    ("name", "help_"), [("7mm", '\n      = help: did you mean "7nm"?'), ("tsmc", "")]
+)
+def test_an_unknown_table_is_refused_with_the_closest_one(name, help_):
+    with pytest.raises(InputError) as error:
+        load_table(name)
     assert error.value.render() == (
-        "error[E108]: table 7nm has no energy row for mac.bf61\n"
-        '      = help: did you mean "mac.bf16"?'
+        f"error[E108]: energy table {name!r} is not one of 45nm, 7nm{help_}"
     )
 
 
-def test_an_unknown_table_is_refused_with_the_closest_one():
-    with pytest.raises(InputError, match="energy table '7mm' is not one of") as error:
-        load_table("7mm")
-    assert error.value.help == 'did you mean "7nm"?'
+@pytest.mark.parametrize(
+    ("name", "dtype", "multiply_pj", "add_pj"),
+    [
+        ("45nm", "int8", 0.2, 0.03),  # Horowitz, ISSCC 2014
+        ("45nm", "fp16", 1.1, 0.4),
+        ("45nm", "fp32", 3.7, 0.9),
+        ("7nm", "int8", 0.07, 0.007),  # Jouppi et al., ISCA 2021
+        ("7nm", "bf16", 0.21, 0.11),
+        ("7nm", "fp16", 0.34, 0.16),
+        ("7nm", "fp32", 1.31, 0.38),
+    ],
+)
+def test_a_mac_is_a_multiply_and_an_add(name, dtype, multiply_pj, add_pj):
+    assert load_table(name).of("mac", dtype).pj == pytest.approx(multiply_pj + add_pj)
 
 
-def test_a_mac_is_a_multiply_and_an_add():
-    assert load_table("45nm").of("mac", "int8").pj == pytest.approx(0.2 + 0.03)
-    assert load_table("45nm").of("mac", "fp32").pj == pytest.approx(3.7 + 0.9)
-    assert load_table("7nm").of("mac", "bf16").pj == pytest.approx(0.21 + 0.11)
+@pytest.mark.parametrize("name", NAMES)
+def test_vector_rows_are_made_of_those_of_fp32(name):
+    table = load_table(name)
+    add, mul = (table.of("vector", p).pj for p in ("add", "mul"))
+    assert table.of("mac", "fp32").pj == pytest.approx(mul + add)
+    assert table.of("vector", "exp").pj == pytest.approx(6 * (mul + add) + add)  # FuseMax
+    assert table.of("vector", "div").pj == pytest.approx((mul + add) * 36.25 / 17.16, rel=1e-5)
+    assert table.of("vector", "rsqrt").pj == table.of("vector", "div").pj
 
 
 def test_dram_rows_are_pj_per_bit_times_eight():
     assert load_table("7nm").of("dram.hbm2", "read").pj == pytest.approx(3.9 * 8)
-
-
-@pytest.mark.parametrize("factor", [energy_factor, area_factor])
-def test_scaling_is_a_ratio_that_composes_and_undoes_itself(factor):
-    assert factor(45, 45) == 1
-    assert factor(45, 7) * factor(7, 45) == pytest.approx(1)
-    assert factor(65, 32) * factor(32, 7) == pytest.approx(factor(65, 7))
-
-
-def test_scaling_gives_the_published_factors_and_lies_between_them():
-    assert energy_factor(45, 7) == pytest.approx(ENERGY[7])
-    assert area_factor(45, 7) == pytest.approx(AREA[7])
-    assert ENERGY[7] < energy_factor(45, 8) < ENERGY[10]
-    assert energy_factor(45, 3) == energy_factor(45, 7)
-
-
-def test_a_macro_is_exact_at_a_tabulated_size_and_monotone_between():
-    # CACTI 7, 45 nm, 64-bit port, rows of the shipped table
-    sizes = [1 << n for n in range(10, 25)]
-    reads = [macro(size, 64, 45) for size in sizes]
-    for small, large in pairwise(reads):
-        assert small.area_mm2 < large.area_mm2
-        assert small.leakage_w < large.leakage_w
-    between = macro(48 * 1024, 64, 45)
-    assert macro(16 * 1024, 64, 45).read_pj < between.read_pj < macro(64 * 1024, 64, 45).read_pj
 
 
 def test_banks_share_the_capacity_and_add_their_areas():
@@ -77,3 +83,13 @@ def test_banks_share_the_capacity_and_add_their_areas():
     one, four = table.sram(1 << 20, 64, 1), table.sram(1 << 20, 64, 4)
     assert four.area_mm2 == pytest.approx(4 * macro((1 << 20) / 4, 64, 45).area_mm2)
     assert four.read.pj < one.read.pj
+
+
+@pytest.mark.parametrize("banks", [1, 2, 8, 64])
+def test_a_byte_of_a_bank_costs_its_share_of_an_access(banks):
+    one = macro((1 << 20) / banks, 128, 45)
+    rows = load_table("45nm").sram(1 << 20, 128, banks)
+    assert rows.read.pj == pytest.approx(one.read_pj / 16)
+    assert rows.write.pj == pytest.approx(one.write_pj / 16)
+    assert rows.leakage_w == pytest.approx(one.leakage_w * banks)
+    assert (rows.read.source, rows.read.accuracy) == (one.source, "derived")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from archsim.core.errors import Unsupported
 from archsim.validation.adapters.scalesim import ScaleSim
 from archsim.validation.suite import HERE, read_table
 
@@ -31,9 +32,29 @@ def test_whole_numbers_may_be_printed_as_a_table_with_gaps_prints_them():
     assert adapter.run(loose) == adapter.run(CONV)
 
 
-def test_a_fraction_of_a_row_is_refused():
-    with pytest.raises(ValueError, match=r'"2\.5" is no whole number'):
-        ScaleSim().run({**USER, "M": "2.5"})
+@pytest.mark.parametrize(
+    ("column", "text", "wanted"),
+    [
+        ("M", "2.5", "a whole number"),
+        ("M", "", "a number above 0"),
+        ("K", "0", "a number above 0"),
+        ("rows", "-8", "a number above 0"),
+        ("cols", "inf", "a number above 0"),
+        ("N", "many", "a number above 0"),
+        ("user_bw_words_per_cycle", "nan", "a number above 0"),
+        ("dataflow", "rs", "one of os, ws, is"),
+        ("bw_mode", "calc", "one of CALC, USER"),
+    ],
+)
+def test_a_value_that_makes_no_machine_or_layer_is_refused_by_its_column(column, text, wanted):
+    with pytest.raises(Unsupported) as error:
+        ScaleSim().run({**USER, column: text})
+    assert error.value.message == f'column {column} expects {wanted}, got "{text}"'
+
+
+def test_a_bandwidth_may_be_a_fraction_of_a_word_a_cycle():
+    adapter = ScaleSim()
+    assert adapter.run({**USER, "user_bw_words_per_cycle": "0.5"})["folds"] == float(USER["folds"])
 
 
 def test_dram_reads_gate_where_nothing_can_be_fetched_twice():
