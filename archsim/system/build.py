@@ -84,6 +84,13 @@ def build(spec: Any) -> Machine:
     def hertz(owner: str, clock: str) -> float:
         if clock not in clocks:
             raise _dangling(f"{owner}.clock", "clock", clock, clocks)
+        if clocks[clock] < 1:
+            raise InputError(
+                f"clocks.{clock} is slower than 1 Hz",
+                code="E107",
+                help="MHz is mega, mHz is milli",
+                details={"path": f"clocks.{clock}"},
+            )
         return float(clocks[clock])
 
     first = min(clocks, default="")

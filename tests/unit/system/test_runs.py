@@ -195,3 +195,8 @@ def test_activations_that_may_only_lie_on_chip_must_fit_there():
     archsim.run("npu", "llama-3-8b-decode", set_=only)
     with pytest.raises(Infeasible, match=r"activations do not fit sram, the largest is"):
         archsim.run("npu", "llama-3-8b-prefill", set_=only)
+
+
+def test_a_clock_in_millihertz_is_taken_for_a_typo():
+    with pytest.raises(InputError, match=r"clocks\.core is slower than 1 Hz"):
+        archsim.run("npu", "gpt2-small-prefill", set_=["clocks.core=1 mHz"])
