@@ -102,6 +102,13 @@ def test_a_limit_runs_the_first_rows():
     assert validate("scalesim", limit=3).cases == found.cases
 
 
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_of_no_rows_proves_nothing_and_is_refused(limit):
+    with pytest.raises(InputError) as error:
+        validate("scalesim", limit=limit)
+    assert str(error.value) == f"error[E107]: limit must be 1 or more, got {limit}"
+
+
 def test_two_workers_say_what_one_says(tmp_path):
     rows = [dict(row) for row in read_table(TABLE)[:6]]
     rows[1]["folds"], rows[4]["dataflow"] = "9999", "rs"
