@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsim.core.registry import Registry
-from archsim.core.spec import Spec
+from archsim.core.spec import Seconds, Spec
 from archsim.ir.op import Kind, Op
 from archsim.ir.target import Cost, Tiles
 
@@ -27,6 +27,10 @@ class EngineSpec(Spec):
 
     memory: str | None = None
     """On-chip memory its operands lie in: a name under `memory:`. Default: the first `sram`."""
+
+    launch: Seconds | None = None
+    """Time to launch a kernel. An engine with one runs a kernel at a time, with the chip to itself;
+    one without (default) is fed by a sequencer, ops overlapping."""
 
     provenance: dict[str, str] = {}
     """Where each number comes from, by field; `assumed` where there is no source."""
@@ -87,6 +91,10 @@ class MacEngine(Engine):
     def cost(self, tiles: Tiles, dtype: str) -> Cost:
         """Cycles, lag and on-chip accesses of tiles, one array element a tile."""
         raise NotImplementedError
+
+
+class KernelEngine(MacEngine):
+    """An engine that runs kernels: grids of output tiles dealt to alike cores."""
 
 
 class VectorEngine(Engine):

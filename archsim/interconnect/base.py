@@ -13,8 +13,8 @@ class Port(Protocol):
 
     clock_hz: float
 
-    def transfer_ps(self, size_bytes: int) -> int:
-        """Time the port is busy with a transfer."""
+    def transfer_ps(self, size_bytes: int, efficiency: float | None = None) -> int:
+        """Time the port is busy with a transfer, at a share of the peak or the memory's own."""
         ...
 
 

@@ -47,11 +47,11 @@ class Dma(Link):
         """From `hbm` to `sram` at the memory's own speed."""
         return {"kind": cls.kind, "from": "hbm", "to": "sram"}
 
-    def transfer_ps(self, memory: Port, size_bytes: int) -> int:
+    def transfer_ps(self, memory: Port, size_bytes: int, efficiency: float | None = None) -> int:
         """Time a transfer holds the memory's port, in picoseconds."""
         own = 0
         if self.spec.bandwidth is not None:
             own = -(-size_bytes * PS_PER_S // int(self.spec.bandwidth.bytes_per_s(memory.clock_hz)))
         chunks = -(-size_bytes // self.spec.chunk) if self.spec.chunk else 1
         setup = chunks * round(self.spec.setup * PS_PER_S)
-        return max(memory.transfer_ps(size_bytes), own) + setup
+        return max(memory.transfer_ps(size_bytes, efficiency), own) + setup

@@ -86,7 +86,10 @@ class Op:
         reduces: VECTOR: True when a whole row of N must be held before its result is known.
         groups: ragged extents over rank B (GEMM) or M (VECTOR); empty means regular.
         window: CONV geometry, or the pooling window's.
-        causal: the op computes only points at or before the diagonal (mask), reported, not skipped.
+        causal: only points at or before the diagonal matter; a mapping may skip the others.
+        queries: attention: query positions in M, whose rows are query-major; 0 for other ops. Query
+            i of them attends to keys up to `keys - queries + i` where it is causal.
+        reach: attention: a query attends only to the last so many of those keys; None means all.
     """
 
     name: str
@@ -101,6 +104,8 @@ class Op:
     groups: tuple[Group, ...] = ()
     window: Window | None = None
     causal: bool = False
+    queries: int = 0
+    reach: int | None = None
 
     @property
     def is_mac(self) -> bool:

@@ -23,6 +23,11 @@ class DType:
     name: str
     bits: int
 
+    @property
+    def computes_as(self) -> str:
+        """Name of the type that MACs on elements of this one run at."""
+        return self.name
+
     def bytes(self, elements: int) -> int:
         """Bytes that so many elements occupy, packed, rounded up to a whole byte."""
         return -(-elements * self.bits // 8)

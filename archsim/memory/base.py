@@ -60,9 +60,13 @@ class Memory:
         """Time from a request to its first byte."""
         raise NotImplementedError
 
-    def transfer_ps(self, size_bytes: int) -> int:
-        """Time the port is busy with a transfer, rounded up to a picosecond, at least one."""
-        return max(1, -(-size_bytes * PS_PER_S // int(self.bytes_per_s)))
+    def transfer_ps(self, size_bytes: int, efficiency: float | None = None) -> int:
+        """Time the port is busy with a transfer, rounded up to a picosecond, at least one.
+
+        `efficiency` is the share of the peak bandwidth that it reaches; default: the memory's own.
+        """
+        rate = self.bytes_per_s if efficiency is None else self.peak_bytes_per_s * efficiency
+        return max(1, -(-size_bytes * PS_PER_S // int(rate)))
 
     def energy_class(self) -> str:
         """Class of its rows in the energy table."""

@@ -41,7 +41,7 @@ class MacWriter(Writer):
     def write(self) -> Part:
         """Write the stage."""
         mapping = self.stage.mapping
-        assert mapping is not None
+        assert isinstance(mapping, Mapping)
         assert isinstance(self.stage.engine, MacEngine)
         self.mapping: Mapping = mapping
         self.engine: MacEngine = self.stage.engine
@@ -50,7 +50,7 @@ class MacWriter(Writer):
         self.op = op
         self.inp, self.weight = op.reads[0].tensor, op.reads[1].tensor
         self.outs = [a.tensor for a in self.stage.ops[-1].writes]
-        self.dtype = self.graph.tensors[self.weight].dtype.name
+        self.dtype = self.graph.tensors[self.weight].dtype.computes_as
         name = self.engine.name
         self.array = self.unit(name, "compute")
         self.shapes: list[Shape] = []

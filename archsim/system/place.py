@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from archsim.components.base import Engine, VectorEngine
 from archsim.core.errors import Infeasible, InputError, Unsupported
+from archsim.core.units import PS_PER_S
+from archsim.ir.flash import FlashMapping
 from archsim.ir.graph import Block, OpGraph
+from archsim.ir.kernel import KernelMapping
 from archsim.ir.mapping import Mapping
 from archsim.ir.op import Kind, Op
 from archsim.ir.tensor import Role, Tensor
 from archsim.system.build import Machine, selects
 
 WINDOW = 4  # ops in flight: the sequencer issues no further ahead of the oldest unfinished one
+FLASH = "flash_attention"  # the template that takes scores, softmax and values as one stage
 PAGES = 64  # streaming room is handed out in this many pages
 ACTIVATION_SHARE = 0.5  # of the on-chip memory that resident activations may take
 
@@ -27,20 +31,26 @@ class Stage:
         ops: the op that gives the stage its tiles, then the fused ones in order.
         engine: runs `ops[0]`.
         vector: runs the fused ops.
+        template: `flash_attention` where the stage is a whole attention, else empty.
         mapping: tiles of a MAC stage; None for a vector stage.
         tile_rows: rows of a tile of a vector stage.
         by_point: its tiles are cut between points, not rows: a row is too long for the chip.
         room_bytes: bytes on chip that the tiles need.
+        exclusive: it runs with the chip to itself, as a kernel does.
+        launch_ps: time to launch it, before anything of it moves.
     """
 
     block: str
     ops: tuple[Op, ...]
     engine: Engine
     vector: VectorEngine | None = None
-    mapping: Mapping | None = None
+    template: str = ""
+    mapping: Mapping | FlashMapping | KernelMapping | None = None
     tile_rows: int = 0
     by_point: bool = False
     room_bytes: int = 0
+    exclusive: bool = False
+    launch_ps: int = 0
 
     @property
     def path(self) -> str:
@@ -159,8 +169,16 @@ def _stages(graph: OpGraph, machine: Machine, block: Block, used: set[str]) -> l
             continue
         path = f"{block.name}/{op.name}"
         engine = _engine(machine, path, op, used)
-        ops, vector = [op], None
-        if op.is_mac and len(op.writes) == 1:
+        ops, vector, template = [op], None, ""
+        attention = _attention(block, i, readers, outside)
+        if attention and rule_option(machine, path, op, "dataflow", used) == FLASH:
+            template, ops = FLASH, [block.ops[j] for j in attention]
+            done.update(attention)
+            unit = _engine(machine, f"{block.name}/{ops[1].name}", ops[1], used)
+            if not isinstance(unit, VectorEngine):
+                raise InputError(f"{path}: its softmax needs a vector unit", code="E201")
+            vector = unit
+        elif op.is_mac and len(op.writes) == 1:
             how = rule_option(machine, path, op, "fuse", used) or "elementwise"
             while how != "none":
                 tail = ops[-1].writes[0].tensor
@@ -179,8 +197,35 @@ def _stages(graph: OpGraph, machine: Machine, block: Block, used: set[str]) -> l
                 vector = unit
                 ops.append(follower)
                 done.add(nexts[0])
-        stages.append(Stage(block.name, tuple(ops), engine, vector))
+        stage = Stage(block.name, tuple(ops), engine, vector, template)
+        stages.append(_launched(stage, machine, used))
     return stages
+
+
+def _attention(
+    block: Block, at: int, readers: dict[str, list[int]], outside: set[str]
+) -> list[int]:
+    """Places of scores, softmax and values that begin at an op; empty where they are no chain."""
+    if block.ops[at].op_class != "attention_score":
+        return []
+    chain = [at]
+    while block.ops[chain[-1]].op_class != "attention_value":
+        written = block.ops[chain[-1]].writes
+        nexts = {j for a in written for j in readers.get(a.tensor, ())}
+        if len(nexts) != 1 or any(a.tensor in outside for a in written):
+            return []
+        chain += nexts
+    return chain
+
+
+def _launched(stage: Stage, machine: Machine, used: set[str]) -> Stage:
+    """A stage with what its engine spends before it starts, if that engine launches kernels."""
+    launch = stage.engine.spec.launch
+    if launch is None:
+        return stage
+    how = rule_option(machine, stage.path, stage.ops[0], "launch", used) or "own"
+    ps = round(launch * PS_PER_S) if how == "own" else 0
+    return replace(stage, exclusive=True, launch_ps=ps)
 
 
 def _outputs(op: Op) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from archsim.components.base import MacEngine, VectorEngine
+from archsim.components.base import KernelEngine, MacEngine, VectorEngine
 from archsim.core.errors import ArchsimError, Infeasible, InputError, Unmappable, Unsupported
 from archsim.dataflows.base import dataflows
 from archsim.ir.graph import OpGraph
@@ -19,6 +19,8 @@ from archsim.ir.problem import Problem, problem
 from archsim.ir.target import Cost, Target, Tiles
 from archsim.ir.tensor import Role
 from archsim.system.build import Machine
+from archsim.system.flash import flash_stage
+from archsim.system.kernel import kernel_stage
 from archsim.system.place import (
     PAGES,
     Plan,
@@ -29,6 +31,7 @@ from archsim.system.place import (
     stage_blocks,
 )
 from archsim.system.residency import choose_resident
+from archsim.system.room import Room
 
 
 def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
@@ -45,12 +48,10 @@ def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
     page = max(1, stream // PAGES)
     budget = page * (PAGES // 2)  # two stages in flight, each with half the room
     staged = []
+    room = Room(graph, machine, resident, budget, accumulator_bits, used)
     for block in blocks:
-        stages = []
-        for stage in block.stages:
-            chooser = _mac_stage if stage.ops[0].is_mac else _vector_stage
-            stages.append(chooser(stage, graph, machine, resident, budget, accumulator_bits, used))
-        staged.append(StagedBlock(block.block, tuple(stages)))
+        stages = tuple(_chosen(stage, room) for stage in block.stages)
+        staged.append(StagedBlock(block.block, stages))
     rules = [f"dispatch[{i}]" for i in range(len(machine.spec.dispatch))]
     rules += [f"mapping[{i}]" for i in range(len(machine.spec.mapping))]
     return Plan(
@@ -66,24 +67,25 @@ def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
     )
 
 
+def _chosen(stage: Stage, room: Room) -> Stage:
+    """A stage with its tiles, as its engine and template choose them."""
+    if isinstance(stage.engine, KernelEngine):
+        return kernel_stage(stage, room)
+    if stage.template:
+        return flash_stage(stage, room)
+    return _mac_stage(stage, room) if stage.ops[0].is_mac else _vector_stage(stage, room)
+
+
 def touched_bits(graph: OpGraph, access: Access) -> int:
     """Bits of the distinct elements an access reaches."""
     return graph.touched_bytes(access) * 8
 
 
-def _mac_stage(
-    stage: Stage,
-    graph: OpGraph,
-    machine: Machine,
-    resident: frozenset[str],
-    budget: int,
-    accumulator_bits: int,
-    used: set[str],
-) -> Stage:
-    op, engine = stage.ops[0], stage.engine
+def _mac_stage(stage: Stage, room: Room) -> Stage:
+    op, engine, graph, machine = stage.ops[0], stage.engine, room.graph, room.machine
     assert isinstance(engine, MacEngine)
-    view = problem(op, graph.tensors, accumulator_bits)
-    dtype = graph.tensors[op.reads[1].tensor].dtype.name
+    view = problem(op, graph.tensors, room.accumulator_bits)
+    dtype = graph.tensors[op.reads[1].tensor].dtype.computes_as
     if dtype not in engine.dtypes:
         raise Unsupported(
             f"{stage.path} computes in {dtype}, and engine {engine.name} has no rate for it",
@@ -92,7 +94,7 @@ def _mac_stage(
             f"{', '.join(engine.dtypes)}",
         )
     rows, cols, count = engine.grid
-    objective = rule_option(machine, stage.path, op, "objective", used) or "latency"
+    objective = rule_option(machine, stage.path, op, "objective", room.used) or "latency"
     target = Target(
         engine=engine.name,
         rows=rows,
@@ -100,21 +102,21 @@ def _mac_stage(
         count=count,
         clock_hz=engine.clock_hz,
         # cycles first: the stage may take all the room, and then runs alone
-        buffer_bytes=budget * 2 if objective == "compute" else budget,
+        buffer_bytes=room.budget_bytes * (2 if objective == "compute" else 1),
         dram_bytes_per_s=machine.dram.bytes_per_s,
         dram_latency_s=machine.dram.latency_ps / 1e12,
         depth=machine.dma.spec.depth,
         cost=array_cost(engine, view, machine, dtype),
-        resident=resident,
+        resident=room.resident,
         objective=objective,
-        **_fused(stage, graph, resident),
+        **_fused(stage, graph, room.resident),
     )
-    name = rule_option(machine, stage.path, op, "dataflow", used)
+    name = rule_option(machine, stage.path, op, "dataflow", room.used)
     mapping = _map(stage, view, target, name)
-    room = sum(b.bytes for b in mapping.buffers.values())
+    held = sum(b.bytes for b in mapping.buffers.values())
     tile = mapping.tile
-    room += target.depth * (tile["b"] * tile["m"] * tile["n"] * target.fused_bits // 8)
-    return replace(stage, mapping=mapping, room_bytes=room)
+    held += target.depth * (tile["b"] * tile["m"] * tile["n"] * target.fused_bits // 8)
+    return replace(stage, mapping=mapping, room_bytes=held)
 
 
 def array_cost(
@@ -181,22 +183,14 @@ def _fused(stage: Stage, graph: OpGraph, resident: frozenset[str]) -> dict[str, 
     }
 
 
-def _vector_stage(
-    stage: Stage,
-    graph: OpGraph,
-    machine: Machine,
-    resident: frozenset[str],
-    budget: int,
-    accumulator_bits: int,
-    used: set[str],
-) -> Stage:
+def _vector_stage(stage: Stage, room: Room) -> Stage:
     """The largest tile of whole rows that leaves a pipeline of a few tiles."""
-    op = stage.ops[0]
+    op, graph, resident = stage.ops[0], room.graph, room.resident
     if not isinstance(stage.engine, VectorEngine):
         raise InputError(f"{stage.path} needs a vector unit", code="E201")
     rows = max(ranks["M"] for _, ranks in op.cases())
     per_row, whole = moved_bytes(op, graph, resident, op.rows())
-    spare, depth = budget - whole, machine.dma.spec.depth
+    spare, depth = room.budget_bytes - whole, room.machine.dma.spec.depth
     fit = rows if per_row == 0 else spare // (depth * per_row)
     by_point = fit < 1 and not op.reduces and not op.row_primitives
     if by_point:
@@ -206,13 +200,13 @@ def _vector_stage(
     if fit < 1:
         raise Infeasible(
             f"{stage.path}: one row needs {depth * per_row + whole} bytes on chip, "
-            f"{budget} are free",
+            f"{room.budget_bytes} are free",
             code="E401",
             help="a larger on-chip memory",
         )
     tile = rows if per_row == 0 else min(fit, max(1, -(-rows // 8)))
-    room = depth * per_row * tile + whole
-    return replace(stage, tile_rows=tile, by_point=by_point, room_bytes=room)
+    held = depth * per_row * tile + whole
+    return replace(stage, tile_rows=tile, by_point=by_point, room_bytes=held)
 
 
 def moved_bytes(op: Op, graph: OpGraph, resident: frozenset[str], parts: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from math import fsum
 
 from archsim.components.base import MacEngine
+from archsim.ir.mapping import Mapping
 from archsim.ir.record import (
     BoundRecord,
     FoldRecord,
@@ -99,7 +100,7 @@ def _stage(stage: Stage, repeats: int) -> StageRecord:
 def _mapping_eff_pct(stage: Stage) -> float | None:
     """Share of the array's cells that hold work, mean over the folds, in percent."""
     mapping = stage.mapping
-    if mapping is None or not isinstance(stage.engine, MacEngine):
+    if not isinstance(mapping, Mapping) or not isinstance(stage.engine, MacEngine):
         return None
     high, wide, _ = stage.engine.grid
     along = {"weight": ("k", "n"), "input": ("k", "m"), "output": ("m", "n")}[mapping.stationary]
@@ -131,7 +132,7 @@ def _peak_flops(plan: Plan) -> float:
     macs: dict[str, int] = {}
     for block, op in plan.graph.ops():
         if op.is_mac:
-            name = plan.graph.tensors[op.reads[1].tensor].dtype.name
+            name = plan.graph.tensors[op.reads[1].tensor].dtype.computes_as
             macs[name] = macs.get(name, 0) + block.count * op.macs()
     if not macs:
         return float("inf")

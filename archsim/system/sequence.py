@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from archsim.ir.flash import FlashMapping
+from archsim.ir.kernel import KernelMapping
 from archsim.ir.tensor import Role
 from archsim.sim.program import Leaf, Loop, Program
+from archsim.system.flash_rows import FlashWriter
+from archsim.system.kernel_rows import KernelWriter
 from archsim.system.mac_rows import MacWriter
 from archsim.system.place import PAGES, WINDOW, Plan, Stage, StagedBlock
 from archsim.system.rows import ISSUE, RETIRE, Book, Draft
 from archsim.system.vector_rows import VectorWriter
-from archsim.system.writer import Part
+from archsim.system.writer import Part, Writer
 
 BEFORE = -1  # waits for what an earlier block, or the iteration before, has written
 
@@ -60,7 +64,7 @@ class Sequencer:
         for stage in block.stages:
             self.stages.append(stage)
             self.repeats.append(count)
-            kind = MacWriter if stage.ops[0].is_mac else VectorWriter
+            kind = writer_of(stage)
             writers.append(kind(self.book, self.plan, stage, len(self.stages) - 1))
         parts: list[Part] = []
         entries: list[list[Draft]] = []
@@ -163,7 +167,7 @@ class Sequencer:
         pages = self._pages(stage)
         if pages:
             rows.append(Draft(self.issue, index, run=pages, reserve=[self.pages], put=[self.pages]))
-        go = Draft(self.issue, index)
+        go = Draft(self.issue, index, dur_ps=stage.launch_ps)
         for row in entries:
             channel = self.book.shared(
                 f"go>{self.book.name(row.unit)}", self.issue, row.unit, WINDOW
@@ -198,7 +202,18 @@ class Sequencer:
         return self.book.leaf(rows)
 
     def _pages(self, stage: Stage) -> int:
+        if stage.exclusive:
+            return PAGES
         return min(PAGES, -(-stage.room_bytes // self.plan.page_bytes))
+
+
+def writer_of(stage: Stage) -> type[Writer]:
+    """Who writes the rows of a stage: told by its mapping."""
+    if isinstance(stage.mapping, KernelMapping):
+        return KernelWriter
+    if isinstance(stage.mapping, FlashMapping):
+        return FlashWriter
+    return MacWriter if stage.ops[0].is_mac else VectorWriter
 
 
 def schedule(plan: Plan) -> Schedule:

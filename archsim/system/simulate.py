@@ -86,7 +86,7 @@ def bound(graph: OpGraph, machine: Machine) -> BoundRecord:
     mac_s = 0.0
     for block, op in graph.ops():
         if op.is_mac:
-            dtype = graph.tensors[op.reads[1].tensor].dtype.name
+            dtype = graph.tensors[op.reads[1].tensor].dtype.computes_as
             peak = sum(e.macs_per_s(dtype) for e in machine.mac_engines)
             mac_s += block.count * op.macs() / peak if peak else 0.0
     return BoundRecord(dram, int(mac_s * PS_PER_S))

@@ -55,6 +55,10 @@ class MappingRule(Spec):
     """Vector ops that run on the tiles of the op before them: none, those without a reduction
     (default), or reductions too, for which tiles hold whole output rows."""
 
+    launch: Literal["own", "joined"] | None = None
+    """On an engine that launches kernels: the op pays a launch of its own (default), or is launched
+    together with its neighbour."""
+
     objective: Literal["latency", "compute"] | None = None
     """What tile sizes minimise: time (default), or array cycles before anything else."""
 

@@ -47,6 +47,10 @@ class Writer:
         self.held: list[tuple[int, int]] = []  # (unit, channel) given back at the stage's end
         self._channels: dict[str, int] = {}
 
+    def write(self) -> Part:
+        """Write the stage."""
+        raise NotImplementedError
+
     def unit(self, owner: str, verb: str) -> int:
         """A loader, storer or compute unit of an engine."""
         if verb == "compute":
@@ -72,12 +76,23 @@ class Writer:
         """Remember that a unit reads a tensor of the graph."""
         self.needs.setdefault(unit, set()).add(tensor)
 
-    def load(self, unit: int, channel: int, tensor: str, operand: str, size_bytes: int) -> Draft:
-        """Bring a tile of a tensor in from DRAM."""
+    def load(
+        self,
+        unit: int,
+        channel: int,
+        tensor: str,
+        operand: str,
+        size_bytes: int,
+        efficiency: float | None = None,
+    ) -> Draft:
+        """Bring a tile of a tensor in from DRAM.
+
+        `efficiency` is the share of the peak bandwidth that it reaches; default: the memory's own.
+        """
         self.need(unit, tensor)
         role = self.role(tensor)
         dma, dram = self.machine.dma, self.machine.dram
-        row = self.draft(unit, dma.transfer_ps(dram, size_bytes), dram.latency_ps)
+        row = self.draft(unit, dma.transfer_ps(dram, size_bytes, efficiency), dram.latency_ps)
         row.reserve.append(channel)
         row.put.append(channel)
         row.counts = {
@@ -87,10 +102,18 @@ class Writer:
         }
         return row
 
-    def store(self, unit: int, channel: int, role: str, operand: str, size_bytes: int) -> Draft:
-        """Take a tile out to DRAM."""
+    def store(
+        self,
+        unit: int,
+        channel: int,
+        role: str,
+        operand: str,
+        size_bytes: int,
+        efficiency: float | None = None,
+    ) -> Draft:
+        """Take a tile out to DRAM; `efficiency` as in `load`."""
         dma, dram = self.machine.dma, self.machine.dram
-        row = self.draft(unit, dma.transfer_ps(dram, size_bytes))
+        row = self.draft(unit, dma.transfer_ps(dram, size_bytes, efficiency))
         row.take.append(channel)
         row.free.append(channel)
         row.counts = {

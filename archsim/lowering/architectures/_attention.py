@@ -6,6 +6,7 @@ product, so that grouped and multi-query attention read each key once.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from archsim.ir.op import Access, Group, Op, dims
@@ -124,7 +125,7 @@ def _attend(
     mixed = p.tensor("attn.mixed", (s.tokens, m.heads * head_dim))
     causal = not m.encoder and s.new > 1
     keys = Access(keys.tensor, dims("B", "N", "K"))
-    return [
+    ops = [
         p.batched(
             "attn.score", "attention_score", (q, keys, scores), (problems, rows, context, head_dim),
             groups=_groups(s, m.kv_heads, "N"), causal=causal,
@@ -139,3 +140,4 @@ def _attend(
             (problems, rows, head_dim, context), groups=_groups(s, m.kv_heads, "K"), causal=causal,
         ),
     ]  # fmt: skip
+    return [replace(op, queries=s.new) for op in ops]

@@ -1,0 +1,12 @@
+"""The plan of an attention stage whose scores stay on chip."""
+
+from __future__ import annotations
+
+from archsim.core.errors import Unsupported
+from archsim.system.place import Stage
+from archsim.system.room import Room
+
+
+def flash_stage(stage: Stage, room: Room) -> Stage:
+    """The stage with its mapping."""
+    raise Unsupported(f"{stage.path} has no mapping yet", code="E302")
