@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from archsim.core.errors import InputError
+from archsim.core.errors import ArchsimError, InputError
 from archsim.ir.graph import OpGraph
 from archsim.lowering.lower import lower
 from archsim.lowering.spec import load_workload
 from archsim.report.model import Report
+from archsim.report.verdict import Tried, advised
 from archsim.report.write import compose
+from archsim.system.advice import changes
 from archsim.system.build import Machine, build
 from archsim.system.place import Plan
 from archsim.system.plan import place
 from archsim.system.record import record
-from archsim.system.simulate import bound, timed
+from archsim.system.simulate import bound, compulsory_bytes, timed
 from archsim.system.spec import load_hardware as _load_hardware
 
 FIDELITIES = ("bound", "analytic", "tile", "cycle")
@@ -76,8 +78,32 @@ def run(
         {"fidelity": fidelity, "seed": seed},
         {"engine": engine, "exact": exact, "simulate_s": simulated_s},
     )
+    if result is not None:
+        tried = next(try_changes(plan, report, fidelity), None)
+        advised(report.result, tried)
     report.manifest["wall_s"] = time.perf_counter() - began
     return report
+
+
+def try_changes(plan: Plan, report: Report, fidelity: str) -> Iterator[Tried]:
+    """Changes of a machine that would relieve a run, each simulated, the most urgent first.
+
+    Args:
+        plan: of the run.
+        report: its answer.
+        fidelity: analytic | tile | cycle, at which the changed machines are run.
+    """
+    graph, before = plan.graph, report.result
+    data = report.resolved["hardware"]
+    moved = sum(memory["total_bytes"] for memory in before["traffic"].values())
+    reread = 1 - min(1.0, compulsory_bytes(graph) / moved) if moved else 0.0
+    for change in changes(plan.machine, data, before["stalls"], reread):
+        _, machine = _machine(data, change.overrides, ())
+        try:
+            again = timed(place(graph, machine, plan.accumulator_bits), fidelity=fidelity)
+        except ArchsimError:
+            continue  # the changed machine has no mapping: nothing to recommend
+        yield Tried(change.reason, change.share, change.settings, change.overrides, again.time_ps)
 
 
 def place_only(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -47,6 +48,8 @@ class Engine:
     KINDS: ClassVar[frozenset[Kind]]
     ACTIONS: ClassVar[tuple[tuple[str, str], ...]]  # (energy class, action) it may count
     Spec: ClassVar[type[EngineSpec]]
+    # what relieves it, by what it is short of: field of the Spec -> factor; tried, never assumed
+    KNOBS: ClassVar[Mapping[str, Mapping[str, float]]] = {}
 
     def __init__(self, name: str, spec: Any, clock_hz: float) -> None:
         self.name = name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ class SystolicArray(MacEngine):
     kind = "systolic_array"
     KINDS = frozenset({Kind.GEMM, Kind.CONV})
     ACTIONS = (("mac", "*"), ("sram", "read"), ("sram", "write"))
+    KNOBS: ClassVar = {"busy": {"count": 2}}
 
     class Spec(EngineSpec):
         """Cells, instances and how folds follow each other."""

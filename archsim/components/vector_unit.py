@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction as Ratio
 from math import lcm
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ class VectorUnit(VectorEngine):
     kind = "vector_unit"
     KINDS = frozenset({Kind.VECTOR, Kind.GATHER, Kind.MOVE})
     ACTIONS = (("vector", "*"), ("sram", "read"), ("sram", "write"))
+    KNOBS: ClassVar = {"busy": {"lanes": 2}}
 
     class Spec(EngineSpec):
         """Lanes, instances and the rate of each primitive."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archsim.core.registry import Registry
@@ -28,6 +29,8 @@ class Memory:
     kind: ClassVar[str]
     off_chip: ClassVar[bool]
     ACTIONS: ClassVar[tuple[tuple[str, str], ...]]
+    # what relieves it, by what it is short of: field of the Spec -> factor; tried, never assumed
+    KNOBS: ClassVar[Mapping[str, Mapping[str, float]]] = {}
     Spec: ClassVar[type[MemorySpec]]
 
     def __init__(self, name: str, spec: Any, clock_hz: float) -> None:

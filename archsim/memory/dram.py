@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
@@ -22,6 +22,7 @@ class Dram(Memory):
     kind = "dram"
     off_chip = True
     ACTIONS = (("dram", "*"),)
+    KNOBS: ClassVar = {"bandwidth": {"bandwidth": 2, "stacks": 2}, "latency": {"latency": 0.5}}
 
     class Spec(MemorySpec):
         """Either `standard` and how many stacks, or flat `bandwidth` and `latency`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import fsum
 from typing import Any
 
 from archsim.core.units import PS_PER_S
@@ -132,25 +131,3 @@ def stall_shares(totals: Totals, time_ps: int) -> dict[str, float]:
         reasons[reason] = reasons.get(reason, 0) + ps
     order = sorted(reasons, key=lambda r: (-reasons[r], r))
     return {reason: reasons[reason] / time_ps for reason in order}
-
-
-def verdict(run: RunRecord, stalls: dict[str, float]) -> str:
-    """One sentence: what bounds the run, how far from physics, and what takes the rest."""
-    least, machine = run.bound, run.machine
-    ratio = run.time_ps / least.ps if least.ps else float("inf")
-    first, share = next(iter(stalls.items()))
-    text = (
-        f"{run.graph.name} on {machine.name} is bound by {least.by}: "
-        f"{ratio:.2f} x the physical bound, {100 * share:.0f} % of the time goes to {first}"
-    )
-    if ratio <= 1.3:
-        return text + "."
-    own = {f"{name}_busy" for name in machine.mac_engines}
-    if least.by == "memory":
-        own = {f"{machine.dram}_bandwidth"}
-    itself = ratio * fsum(share for reason, share in stalls.items() if reason in own)
-    reasons = [f"{r} ({100 * s:.0f} %)" for r, s in stalls.items() if r not in own and s >= 0.03]
-    if itself > 1.02:
-        waste = "tiles read again" if least.by == "memory" else "part-filled folds, fill and drain"
-        reasons.append(f"{' and '.join(sorted(own))} at {itself:.2f} x its least ({waste})")
-    return f"{text}; above 1.3 because of {', '.join(reasons)}."

@@ -18,7 +18,8 @@ from archsim.ir.record import RunRecord
 from archsim.report.account import Totals, account
 from archsim.report.energy import Spent, spend
 from archsim.report.model import Report
-from archsim.report.result import op_classes, op_rows, stall_shares, traffic, verdict
+from archsim.report.result import op_classes, op_rows, stall_shares, traffic
+from archsim.report.verdict import verdict
 
 NOTES = {
     "cycle": "cycle equals tile here: no bank-level DRAM or network is described by this machine",

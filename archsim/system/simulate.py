@@ -78,11 +78,15 @@ def _analytic(book: Schedule) -> Timed:
     return Timed(book, int(critical.sum()), count, critical, None)
 
 
+def compulsory_bytes(graph: OpGraph) -> int:
+    """Bytes that any machine moves off chip: weights and KV cache read, KV cache written, once."""
+    read = graph.read_bytes(Role.WEIGHT) + graph.read_bytes(Role.KV_CACHE)
+    return read + graph.write_bytes(Role.KV_CACHE)
+
+
 def bound(graph: OpGraph, machine: Machine) -> BoundRecord:
     """Closed-form bound of a graph on a machine, in picoseconds (rounded down)."""
-    moved = graph.read_bytes(Role.WEIGHT) + graph.read_bytes(Role.KV_CACHE)
-    moved += graph.write_bytes(Role.KV_CACHE)
-    dram = int(moved * PS_PER_S / machine.dram.peak_bytes_per_s)
+    dram = int(compulsory_bytes(graph) * PS_PER_S / machine.dram.peak_bytes_per_s)
     mac_s = 0.0
     for block, op in graph.ops():
         if op.is_mac:
