@@ -15,11 +15,12 @@ from archsim.report.model import Report
 from archsim.report.verdict import Tried, advised
 from archsim.report.write import compose
 from archsim.system.advice import changes
+from archsim.system.bound import bound, compulsory_bytes
 from archsim.system.build import Machine, build
 from archsim.system.place import Plan
 from archsim.system.plan import place
 from archsim.system.record import record
-from archsim.system.simulate import bound, compulsory_bytes, timed
+from archsim.system.simulate import timed
 from archsim.system.spec import load_hardware as _load_hardware
 
 FIDELITIES = ("bound", "analytic", "tile", "cycle")
@@ -70,7 +71,7 @@ def run(
         None if fidelity == "bound" else timed(plan, fidelity=fidelity, engine=engine, exact=exact)
     )
     simulated_s = time.perf_counter() - start
-    done = record(plan, bound(graph, machine), result)
+    done = record(plan, bound(plan), result)
     inputs = {"hardware": spec.to_data(), "workload": work.to_data()}
     report = compose(
         done,
@@ -79,20 +80,24 @@ def run(
         {"engine": engine, "exact": exact, "simulate_s": simulated_s},
     )
     if result is not None:
-        tried = next(try_changes(plan, report, fidelity), None)
-        advised(report.result, tried)
+        advised(report.result, next(_tried(plan, report, fidelity), None))
     report.manifest["wall_s"] = time.perf_counter() - began
     return report
 
 
-def try_changes(plan: Plan, report: Report, fidelity: str) -> Iterator[Tried]:
-    """Changes of a machine that would relieve a run, each simulated, the most urgent first.
+def try_changes(report: Report) -> list[Tried]:
+    """Changes of the machine that would relieve a run, each simulated, the most urgent first.
 
     Args:
-        plan: of the run.
-        report: its answer.
-        fidelity: analytic | tile | cycle, at which the changed machines are run.
+        report: of the run, as `run` returns it or as it was read back from its folder.
     """
+    _, machine = _machine(report.resolved["hardware"], (), ())
+    work, graph = _graph(report.resolved["workload"], (), None, None, None, None)
+    plan = place(graph, machine, _accumulator_bits(work))
+    return list(_tried(plan, report, report.result["fidelity"]))
+
+
+def _tried(plan: Plan, report: Report, fidelity: str) -> Iterator[Tried]:
     graph, before = plan.graph, report.result
     data = report.resolved["hardware"]
     moved = sum(memory["total_bytes"] for memory in before["traffic"].values())

@@ -125,6 +125,26 @@ class Op:
         """Points of the iteration space, ragged extents counted as they are."""
         return sum(count * prod(ranks.values()) for count, ranks in self.cases())
 
+    def live_points(self) -> int:
+        """Points that a mask or a reach leaves: what any mapping must compute."""
+        if not self.queries or not (self.causal or self.reach):
+            return self.points()
+        keys = "K" if self.op_class == "attention_value" else "N"
+        return sum(
+            count * prod(ranks.values()) * self._seen(ranks[keys]) // (self.queries * ranks[keys])
+            for count, ranks in self.cases()
+        )
+
+    def _seen(self, keys: int) -> int:
+        """(query, key) pairs that matter: the sum over queries of min(reach, keys they may see)."""
+        least = keys - self.queries + 1 if self.causal else keys  # of the first query
+        reach = min(self.reach or keys, keys)
+        if least >= reach:
+            return self.queries * reach
+        growing = min(self.queries, reach - least)  # queries that see one key more each
+        total = growing * least + growing * (growing - 1) // 2
+        return total + (self.queries - growing) * min(reach, keys)
+
     def macs(self) -> int:
         """Multiply-accumulates; 0 for ops that have none."""
         return self.points() if self.is_mac else 0

@@ -90,18 +90,20 @@ class MemoryRecord:
 class BoundRecord:
     """The least time physics allows: compulsory bytes and peak arithmetic, nothing else."""
 
-    dram_ps: int
-    mac_ps: int
+    memory_ps: int
+    compute_ps: int
+    vector_ps: int
 
     @property
     def ps(self) -> int:
-        """The larger of the two."""
-        return max(self.dram_ps, self.mac_ps)
+        """The largest of the three."""
+        return max(self.memory_ps, self.compute_ps, self.vector_ps)
 
     @property
     def by(self) -> str:
-        """Which of the two it is."""
-        return "memory" if self.dram_ps >= self.mac_ps else "compute"
+        """Which of the three it is."""
+        times = {"memory": self.memory_ps, "compute": self.compute_ps, "vector": self.vector_ps}
+        return max(times, key=times.__getitem__)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def spend(run: RunRecord, totals: Totals) -> Spent:
         by_component.setdefault(price.component, []).append(joules)
         rows[key] = {
             "count": everything[key], "pj": price.pj, "j": joules,
-            "source": price.source, "accuracy": price.accuracy,
+            "component": price.component, "source": price.source, "accuracy": price.accuracy,
         }  # fmt: skip
     by_stage = tuple(
         fsum(n * p.pj * PJ for key, n in sorted(counts.items()) if (p := prices[key]))

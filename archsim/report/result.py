@@ -124,6 +124,14 @@ def _rate(amount: int, ps: int) -> float:
     return amount * PS_PER_S / ps if ps else 0.0
 
 
+def critical(run: RunRecord, totals: Totals) -> dict[str, dict[str, int]]:
+    """Picoseconds on the critical path by op and reason; they sum to the makespan."""
+    found: dict[str, dict[str, int]] = {}
+    for (stage, reason), ps in sorted(totals.critical_ps.items()):
+        found.setdefault(run.stages[stage].path, {})[reason] = ps
+    return found
+
+
 def stall_shares(totals: Totals, time_ps: int) -> dict[str, float]:
     """Share of the makespan by reason: whatever the critical path waited on; sums to one."""
     reasons: dict[str, int] = {}

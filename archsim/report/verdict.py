@@ -9,6 +9,11 @@ from typing import Any
 from archsim.ir.record import RunRecord
 
 NEAR = 1.3  # times the bound: below it there is nothing to explain
+WASTE = {
+    "memory": "tiles read again",
+    "compute": "part-filled folds, fill and drain, masked tiles",
+    "vector": "masked points",
+}
 LEAST_GAIN = 1.005  # a smaller one is no change worth a name
 
 
@@ -45,11 +50,12 @@ def verdict(run: RunRecord, stalls: dict[str, float]) -> str:
     own = {f"{name}_busy" for name in machine.mac_engines}
     if least.by == "memory":
         own = {f"{machine.dram}_bandwidth"}
+    elif least.by == "vector":
+        own = {reason for reason in stalls if reason.endswith("_busy")} - own
     itself = ratio * fsum(share for reason, share in stalls.items() if reason in own)
     reasons = [f"{r} ({100 * s:.0f} %)" for r, s in stalls.items() if r not in own and s >= 0.03]
     if itself > 1.02:
-        waste = "tiles read again" if least.by == "memory" else "part-filled folds, fill and drain"
-        reasons.append(f"{' and '.join(sorted(own))} at {itself:.2f} x its least ({waste})")
+        reasons.append(f"{' and '.join(sorted(own))} at {itself:.2f} x least ({WASTE[least.by]})")
     return f"{text}; above {NEAR} because of {', '.join(reasons)}."
 
 

@@ -18,7 +18,7 @@ from archsim.ir.record import RunRecord
 from archsim.report.account import Totals, account
 from archsim.report.energy import Spent, spend
 from archsim.report.model import Report
-from archsim.report.result import op_classes, op_rows, stall_shares, traffic
+from archsim.report.result import critical, op_classes, op_rows, stall_shares, traffic
 from archsim.report.verdict import verdict
 
 NOTES = {
@@ -63,6 +63,7 @@ def compose(
         "time_ps": run.time_ps,
         "bound_ps": least.ps,
         "bound_by": least.by,
+        "bound": asdict(least),
         "ratio_to_bound": run.time_ps / least.ps if least.ps else None,
         "fidelity_notes": [NOTES[options["fidelity"]]],
         "warnings": warnings,
@@ -88,6 +89,7 @@ def _answers(
     return {
         "verdict": verdict(run, stalls),
         "stalls": stalls,
+        "critical": critical(run, totals),
         "op_classes": op_classes(run, ops, totals),
         "traffic": traffic(run, totals),
         "counts": dict(sorted(totals.all.items())),

@@ -1,4 +1,7 @@
-"""From a plan to counters and picoseconds: one schedule, reduced as the fidelity asks."""
+"""From a plan to counters and picoseconds: one schedule, reduced as the fidelity asks.
+
+The closed-form bound is in `system.bound`.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from archsim.core.units import PS_PER_S
-from archsim.ir.graph import OpGraph
-from archsim.ir.record import BoundRecord
-from archsim.ir.tensor import Role
 from archsim.sim.program import Leaf, Loop
 from archsim.sim.result import RunResult
 from archsim.sim.simulate import simulate
-from archsim.system.build import Machine
 from archsim.system.place import Plan
 from archsim.system.sequence import Schedule, schedule
 
@@ -76,21 +74,3 @@ def _analytic(book: Schedule) -> Timed:
         for i in rows:
             critical[i] = int(count[i]) * program.rows[i].dur_ps
     return Timed(book, int(critical.sum()), count, critical, None)
-
-
-def compulsory_bytes(graph: OpGraph) -> int:
-    """Bytes that any machine moves off chip: weights and KV cache read, KV cache written, once."""
-    read = graph.read_bytes(Role.WEIGHT) + graph.read_bytes(Role.KV_CACHE)
-    return read + graph.write_bytes(Role.KV_CACHE)
-
-
-def bound(graph: OpGraph, machine: Machine) -> BoundRecord:
-    """Closed-form bound of a graph on a machine, in picoseconds (rounded down)."""
-    dram = int(compulsory_bytes(graph) * PS_PER_S / machine.dram.peak_bytes_per_s)
-    mac_s = 0.0
-    for block, op in graph.ops():
-        if op.is_mac:
-            dtype = graph.tensors[op.reads[1].tensor].dtype.computes_as
-            peak = sum(e.macs_per_s(dtype) for e in machine.mac_engines)
-            mac_s += block.count * op.macs() / peak if peak else 0.0
-    return BoundRecord(dram, int(mac_s * PS_PER_S))

@@ -1,0 +1,163 @@
+"""What `explain` prints: a metric's formula and terms, the settings behind it, and what-ifs."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archsim.core.document import Document
+    from archsim.report.model import Report
+
+ROOMS = ("memory", "engines", "interconnect")
+BESIDE = {"issue": "launch"}  # a unit that is no component: the setting of engines behind it
+
+
+def page(folder: str, metric: str | None) -> dict[str, Any]:
+    """Everything that `explain` says, as data."""
+    from archsim.core.yamlio import load_yaml
+    from archsim.report.explain import explain
+    from archsim.report.stored import read_run
+
+    report = read_run(folder)
+    found = asdict(explain(report.result, report.ops, metric or "metrics.time_s"))
+    document = load_yaml(Path(folder) / "config.resolved.yaml")
+    found["settings"] = list(_settings(document, found.pop("components")))
+    found["rules"] = _rules(report, document, metric) if metric else []
+    if metric is None:
+        found["verdict"] = report.result.get("verdict", "")
+        found["changes"] = _changes(report)
+    return found
+
+
+def _settings(document: "Document", components: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Settings of components, with their line in the resolved configuration and their source."""
+    machine = document.data["hardware"]
+    sources = machine.get("provenance", {})
+    for room in ROOMS:
+        for name, described in machine.get(room, {}).items():
+            wanted = name in components
+            launches = BESIDE.get("issue") if "issue" in components else None
+            for key, value in described.items():
+                if key in ("kind", "provenance") or value in (None, {}, []):
+                    continue
+                if wanted or key == launches:
+                    path = f"{room}.{name}.{key}"
+                    line = document.mark(("hardware", room, name, key), "key").line
+                    own = described.get("provenance", {}).get(key)
+                    text = own or _nearest_source(sources, path)
+                    yield {"path": path, "value": value, "line": line, "source": text}
+
+
+def _nearest_source(sources: dict[str, str], path: str) -> str:
+    """The source of a path, or of the nearest one that encloses it."""
+    while path:
+        if path in sources:
+            return sources[path]
+        path = path.rpartition(".")[0]
+    return ""
+
+
+def _rules(report: "Report", document: "Document", metric: str) -> list[dict[str, Any]]:
+    """The dispatch and mapping rules that cover an op, with their lines."""
+    from archsim.system.build import selects
+
+    row = next((r for r in report.ops if r["op"] == metric), None)
+    if row is None:
+        return []
+    found = []
+    for kind in ("dispatch", "mapping"):
+        for i, rule in enumerate(document.data["hardware"].get(kind, ())):
+            if selects(rule["ops"], metric, row["op_class"]):
+                said = {k: v for k, v in rule.items() if v is not None}
+                line = document.mark(("hardware", kind, i)).line
+                found.append({"rule": f"{kind}[{i}]", "line": line, "says": said})
+    return found
+
+
+def _changes(report: "Report") -> list[dict[str, Any]]:
+    """Every change worth trying, with the time that was simulated for it."""
+    from archsim import api
+
+    if report.result["fidelity"] == "bound":
+        return []
+    before = report.result["time_ps"]
+    return [
+        {
+            "reason": t.reason, "share": t.share, "set": list(t.overrides),
+            "was": [str(now) for _, now, _ in t.settings],
+            "time_ps": t.time_ps, "gain": before / t.time_ps,
+        }
+        for t in api.try_changes(report)
+    ]  # fmt: skip
+
+
+def text(found: dict[str, Any]) -> str:
+    """The page for people."""
+    from archsim.cli._output import table_text
+
+    head = f"{found['metric']} = {_value(found['value'], found['unit'])}"
+    parts = [f"{head}\n  = {found['formula']}"]
+    if found.get("verdict"):
+        parts.insert(0, table_text([[found["verdict"]]]))
+    for title, key in (("Terms", "parts"), ("Ops behind it", "ops")):
+        if found[key]:
+            rows = [
+                [p["name"], _value(p["value"], p["unit"]), _share(p["share"]), p["note"]]
+                for p in found[key]
+            ]
+            parts.append(table_text(rows, [title, "", "", ""]))
+    if found["rules"]:
+        lines = [f"  {r['rule']}, line {r['line']}: {_said(r['says'])}" for r in found["rules"]]
+        parts.append("\n".join(["Rules that cover it; for each option the first wins", *lines]))
+    if found["settings"]:
+        parts.append("\n".join(["Settings, by line of config.resolved.yaml", *_lines(found)]))
+    if found.get("changes"):
+        rows = [
+            [c["reason"], _share(c["share"]), f"{c['gain']:.2f} x", " ".join(_flags(c))]
+            for c in found["changes"]
+        ]
+        parts.append(table_text(rows, ["What would relieve it", "now", "faster", "simulated with"]))
+    return "\n\n".join(parts)
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    """Settings, those of one source together with it below them."""
+    from itertools import groupby
+    from textwrap import wrap
+
+    for source, group in groupby(found["settings"], key=lambda s: s["source"]):
+        yield from (f"{s['line']:>5}  {s['path']}: {_plain(s['value'])}" for s in group)
+        if source:
+            yield from wrap(source, 80, initial_indent=" " * 9, subsequent_indent=" " * 9)
+
+
+def _plain(value: Any) -> str:
+    pairs = value.items() if isinstance(value, dict) else ()
+    return ", ".join(f"{k} {v}" for k, v in pairs) or str(value)
+
+
+def _flags(change: dict[str, Any]) -> list[str]:
+    return [f"--set {s.partition('=')[0]}='{s.partition('=')[2]}'" for s in change["set"]]
+
+
+def _said(rule: dict[str, Any]) -> str:
+    return ", ".join(f"{key}: {value}" for key, value in rule.items())
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def _value(value: Any, unit: str) -> str:
+    from archsim.core.units import format_bytes, format_si
+
+    if unit == "ps" and isinstance(value, int | float):
+        return format_si(value * 1e-12, "s")
+    if unit == "B" and isinstance(value, int | float):
+        return format_bytes(int(value))
+    if unit in ("s", "J", "W", "pJ", "MAC", "tok/s") and isinstance(value, int | float):
+        return format_si(float(value), unit)
+    if isinstance(value, float):
+        return f"{value:.4g} {unit}".rstrip()
+    return f"{value:,} {unit}".rstrip() if isinstance(value, int) else f"{value} {unit}".rstrip()

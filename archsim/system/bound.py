@@ -1,0 +1,136 @@
+"""The least time physics allows: compulsory bytes and arithmetic at peak rates, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from archsim.components.base import KernelEngine, VectorEngine
+from archsim.core.units import PS_PER_S
+from archsim.ir.graph import OpGraph
+from archsim.ir.op import Op
+from archsim.ir.record import BoundRecord
+from archsim.ir.tensor import Role
+from archsim.system.build import Machine
+from archsim.system.place import Plan, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class StageBound:
+    """The bound of one stage, all its repeats together, were it alone on the machine.
+
+    Attributes:
+        macs: that matter: masked points are left out.
+        read_bytes, write_bytes: weights and KV cache, once an iteration.
+        memory_ps, compute_ps, vector_ps: at peak rates.
+    """
+
+    path: str
+    op_class: str
+    repeats: int
+    macs: int
+    read_bytes: int
+    write_bytes: int
+    memory_ps: int
+    compute_ps: int
+    vector_ps: int
+
+    @property
+    def by(self) -> str:
+        """The largest of the three."""
+        times = {"memory": self.memory_ps, "compute": self.compute_ps, "vector": self.vector_ps}
+        return max(times, key=times.__getitem__)
+
+    @property
+    def ps(self) -> int:
+        """The largest of the three."""
+        return max(self.memory_ps, self.compute_ps, self.vector_ps)
+
+
+def compulsory_bytes(graph: OpGraph) -> int:
+    """Bytes that any machine moves off chip: weights and KV cache read, KV cache written, once."""
+    read = graph.read_bytes(Role.WEIGHT) + graph.read_bytes(Role.KV_CACHE)
+    return read + graph.write_bytes(Role.KV_CACHE)
+
+
+def bound(plan: Plan) -> BoundRecord:
+    """Closed-form bound of a plan's graph on its machine, in picoseconds (rounded down)."""
+    graph, machine = plan.graph, plan.machine
+    memory = _memory_ps(compulsory_bytes(graph), machine)
+    stages = [(block.block.count, stage) for block in plan.blocks for stage in block.stages]
+    compute = sum(count * _compute_s(stage, graph, machine) for count, stage in stages)
+    vector = sum(count * _vector_s(stage, machine) for count, stage in stages)
+    return BoundRecord(memory, int(compute * PS_PER_S), int(vector * PS_PER_S))
+
+
+def stage_bounds(plan: Plan) -> list[StageBound]:
+    """The bound of every stage by itself; a tensor that several read counts for the first."""
+    graph, machine = plan.graph, plan.machine
+    rows = []
+    for block in plan.blocks:
+        seen: set[str] = set()
+        for stage in block.stages:
+            count, op = block.block.count, stage.ops[0]
+            read, write = (count * n for n in _moved(graph, stage, seen))
+            rows.append(
+                StageBound(
+                    stage.path,
+                    op.op_class,
+                    count,
+                    count * sum(o.live_points() for o in stage.ops if o.is_mac),
+                    read,
+                    write,
+                    _memory_ps(read + write, machine),
+                    int(count * _compute_s(stage, graph, machine) * PS_PER_S),
+                    int(count * _vector_s(stage, machine) * PS_PER_S),
+                )
+            )
+    return rows
+
+
+def _moved(graph: OpGraph, stage: Stage, seen: set[str]) -> tuple[int, int]:
+    read = write = 0
+    for op in stage.ops:
+        for access in op.reads:
+            kept = graph.tensors[access.tensor].role in (Role.WEIGHT, Role.KV_CACHE)
+            if kept and access.tensor not in seen:
+                seen.add(access.tensor)
+                read += graph.touched_bytes(access)
+        for access in op.writes:
+            if graph.tensors[access.tensor].role is Role.KV_CACHE:
+                write += graph.touched_bytes(access)
+    return read, write
+
+
+def _memory_ps(size_bytes: int, machine: Machine) -> int:
+    return int(size_bytes * PS_PER_S / machine.dram.peak_bytes_per_s)
+
+
+def _compute_s(stage: Stage, graph: OpGraph, machine: Machine) -> float:
+    """Seconds of the MACs that matter, on all engines that multiply and accumulate together."""
+    total = 0.0
+    for op in stage.ops:
+        if op.is_mac:
+            dtype = graph.tensors[op.reads[1].tensor].dtype.computes_as
+            peak = sum(e.macs_per_s(dtype) for e in machine.mac_engines)
+            total += op.live_points() / peak if peak else 0.0
+    return total
+
+
+def _vector_s(stage: Stage, machine: Machine) -> float:
+    """Seconds of the vector work, on all vector engines together; kernels do their own."""
+    if isinstance(stage.engine, KernelEngine):
+        return 0.0
+    units = [e for e in machine.engines.values() if isinstance(e, VectorEngine)]
+    return sum(_rate_s(op, units) for op in stage.ops if not op.is_mac)
+
+
+def _rate_s(op: Op, units: list[VectorEngine]) -> float:
+    """Seconds of one vector op on all units together."""
+    live = op.live_points()
+    per_s = 0.0
+    for unit in units:
+        cycles = unit.cycles(*unit.lane_cycles(op), np.array([live]), np.array([op.rows()]))
+        per_s += unit.clock_hz / max(1, int(cycles[0]) - 1)  # less one: tiles round up
+    return 1.0 / per_s if per_s else 0.0

@@ -1,0 +1,96 @@
+"""Does `explain` name what is behind a number, and the bottleneck that a machine was built with?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from archsim import api
+from archsim.core.errors import InputError
+from archsim.report.explain import explain, leaves
+from archsim.report.model import Report
+
+# workload, overrides that starve a machine, and the setting to blame
+BUILT = {
+    "starved hbm": ("llama-3-8b-decode", ["memory.hbm.bandwidth=9 GB/s"], "memory.hbm.bandwidth"),
+    "tiny sram": (
+        "gpt2-small-prefill",
+        ["memory.sram.capacity=512 KiB", "memory.hbm.bandwidth=200 GB/s"],
+        "memory.sram.capacity",
+    ),
+    "slow vector unit": ("gpt2-small-prefill", ["engines.vector.lanes=8"], "engines.vector.lanes"),
+    "few arrays": ("llama-3-8b-prefill", ["engines.array.count=1"], "engines.array.count"),
+}
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return api.run("npu", "gpt2-small-prefill")
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_the_setting_that_a_machine_was_starved_of_is_named_and_its_gain_comes_true(
+    name: str,
+) -> None:
+    workload, starved, blamed = BUILT[name]
+    before = api.run("npu", workload, set_=starved).result
+    found = before["advice"]
+    assert [s["path"] for s in found["settings"]] == [blamed]
+    assert blamed in before["verdict"]
+    after = api.run("npu", workload, set_=[*starved, *found["set"]]).result
+    assert before["time_ps"] / after["time_ps"] == pytest.approx(found["gain"], rel=1e-9)
+    assert found["gain"] > 1.3
+
+
+def test_the_terms_of_the_time_add_up_to_it(report: Report) -> None:
+    found = explain(report.result, report.ops, "metrics.time_s")
+    assert sum(p.value for p in found.parts) == pytest.approx(found.value)
+    assert sum(p.share or 0 for p in found.parts) == pytest.approx(1)
+
+
+def test_the_terms_of_the_energy_add_up_to_it_component_by_component(report: Report) -> None:
+    total = explain(report.result, report.ops, "metrics.energy_j.total")
+    assert sum(p.value for p in total.parts) == pytest.approx(total.value)
+    for component in ("mac", "hbm", "sram", "vector", "dma"):
+        metric = f"metrics.energy_j.by_component.{component}"
+        found = explain(report.result, report.ops, metric)
+        assert sum(p.value for p in found.parts) == pytest.approx(found.value)
+        assert all(" pJ: " in p.note for p in found.parts)
+
+
+def test_the_ops_behind_a_stall_are_those_that_spend_it(report: Report) -> None:
+    found = explain(report.result, report.ops, "stalls.vector_busy")
+    on_path = report.result["critical"]
+    assert all(on_path[p.name]["vector_busy"] == p.value for p in found.ops)
+    assert found.components == ("vector",)
+
+
+def test_every_number_of_a_result_has_an_answer(report: Report) -> None:
+    for metric, value in leaves(report.result):
+        found = explain(report.result, report.ops, metric)
+        assert found.value == value
+        assert found.formula
+
+
+def test_every_op_has_an_answer(report: Report) -> None:
+    for row in report.ops:
+        found = explain(report.result, report.ops, row["op"])
+        assert found.value == row["time_ps"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "help_text"),
+    [
+        ("metrics.tim_s", 'did you mean "metrics.time_s"?'),
+        ("metrics.energy_j", 'did you mean "metrics.energy_j.total"?'),
+        ("layer/attn.scores", 'did you mean "layer/attn.score"?'),
+    ],
+)
+def test_an_unknown_metric_is_answered_with_the_closest(
+    report: Report, metric: str, help_text: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        explain(report.result, report.ops, metric)
+    said: Any = caught.value.render()
+    assert said == (f'error[E701]: no metric "{metric}" in this result\n      = help: {help_text}')
