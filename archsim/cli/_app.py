@@ -31,11 +31,11 @@ or op, 5 does not fit, 6 stopped, 7 outside tolerance, 8 extra missing,
 
 
 def verbs() -> dict[str, ModuleType]:
-    """Every verb by name: the public modules of this folder."""
+    """Every verb by name: the public modules of this folder; `import_` is the verb `import`."""
     package = importlib.import_module("archsim.cli")
     names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
     public = [name for name in names if not name.startswith("_")]
-    return {name: importlib.import_module(f"archsim.cli.{name}") for name in public}
+    return {name.rstrip("_"): importlib.import_module(f"archsim.cli.{name}") for name in public}
 
 
 def build() -> typer.Typer:
