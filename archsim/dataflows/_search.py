@@ -30,6 +30,7 @@ TOLERANCE = 1.005  # times this close are equal: the closed form is no finer
 
 
 Key = tuple[float, ...]
+Slots = dict[tuple[str, frozenset[str] | None, int], Ints]  # by operand, ranks held over, spares
 
 
 def choose(flow: Dataflow, problem: Problem, target: Target) -> tuple[Key, Mapping]:
@@ -40,12 +41,13 @@ def choose(flow: Dataflow, problem: Problem, target: Target) -> tuple[Key, Mappi
     """
     for smallest in (1 << 30, 16, 1):  # tiles below the array's size only where no other fits
         of = grid(flow, problem, target, smallest)
+        known: Slots = {}
         found = [
             some
             for order in permutations("mnk")
             for keep in _keeps(order)
             for spare in _spares(target)
-            if (some := _evaluate(flow, problem, target, of, order, keep, spare)) is not None
+            if (some := _evaluate(flow, problem, target, of, order, keep, spare, known)) is not None
         ]
         if found:
             return _pick(flow, problem, target, found)
@@ -143,12 +145,13 @@ def _evaluate(
     order: tuple[str, ...],
     keep: frozenset[str],
     spare: int,
+    known: Slots,
 ) -> _Candidates | None:
     """Cost of a grid at one order; None when nothing fits.
 
-    `spare` is how many tiles may be filled while others are in use.
+    `spare` is how many tiles may be filled while others are in use, `known` slots found before.
     """
-    slots = {t: _slots(t, order, keep, of.steps, spare) for t in OPERANDS}
+    slots = {t: _slots(t, order, keep, of, spare, known) for t in OPERANDS}
     # partial sums that leave and come back: as many slots again, and those they come back into
     again = slots["out"] + 1 + spare
     spilled = of.sizes["out"] * again * (of.steps["k"] > 1) * ("out" not in keep)
@@ -167,12 +170,12 @@ def _evaluate(
     sizes = {t: v[fits] for t, v in of.sizes.items()}
     slots = {t: v[fits] for t, v in slots.items()}
     tiles = of.tiles[fits]
-    traffic = _traffic(problem, target, steps, sizes, keep, tile)
+    traffic = _traffic(problem, target, steps, sizes, keep, tile, tiles)
     rate = target.dram_bytes_per_s
     vector_s = of.vector_s[fits]
     outs = steps["b"] * steps["m"] * steps["n"]
     busy_s = np.maximum(cycles / target.clock_hz, vector_s * outs)
-    feed_s = _feed(target, steps, sizes, slots, keep, busy_s / tiles)
+    feed_s = _feed(target, steps, sizes, slots, keep, tiles, busy_s)
     moved_s = np.maximum(traffic / rate, feed_s)
     # the array waits for the first tile, and the last result is stored after it
     head_s = (sizes["in"] + sizes["weight"]) / rate
@@ -187,18 +190,20 @@ def _slots(
     operand: str,
     order: tuple[str, ...],
     keep: frozenset[str],
-    steps: dict[str, Ints],
+    of: Grid,
     spare: int,
+    known: Slots,
 ) -> Ints:
     """Tiles on chip at once: those held, and one more that is filled meanwhile if there is one."""
     rank = REUSED[operand]
-    held = np.ones_like(steps["b"])
-    if operand in keep:
-        for inner in order[order.index(rank) + 1 :]:
-            held = held * steps[inner]
-    once = steps["b"] * np.prod([steps[r] for r in "mnk" if r != rank], axis=0)
-    every = once if operand in keep else once * steps[rank]
-    return np.where(every > held, held + spare, held)
+    inside = frozenset(order[order.index(rank) + 1 :]) if operand in keep else None
+    if (operand, inside, spare) not in known:
+        held = np.ones_like(of.tiles)
+        for inner in sorted(inside or ()):
+            held = held * of.steps[inner]
+        every = of.tiles if inside is None else of.tiles // of.steps[rank]
+        known[operand, inside, spare] = np.where(every > held, held + spare, held)
+    return known[operand, inside, spare]
 
 
 def _feed(
@@ -207,14 +212,14 @@ def _feed(
     sizes: dict[str, Ints],
     slots: dict[str, Ints],
     keep: frozenset[str],
-    tile_s: Floats,
+    tiles: Ints,
+    busy_s: Floats,
 ) -> Floats:
     """Least time that latency allows: a slot is taken from the request until its tile is used."""
+    tile_s = busy_s / tiles
     least = np.zeros(len(tile_s))
     for operand in ("in", "weight"):
-        rank = REUSED[operand]
-        once = np.prod([steps[r] for r in "bmnk" if r != rank], axis=0)
-        times = once if operand in keep else once * steps[rank]
+        times = tiles // steps[REUSED[operand]] if operand in keep else tiles
         room = slots[operand]
         held_s = sizes[operand] / target.dram_bytes_per_s + target.dram_latency_s + tile_s
         waits = (times > room) & (sizes[operand] > 0)
@@ -229,13 +234,12 @@ def _traffic(
     sizes: dict[str, Ints],
     keep: frozenset[str],
     tile: dict[str, Ints],
+    tiles: Ints,
 ) -> Ints:
     """DRAM bytes of the op over all its cases, partial sums included, tiles at their full size."""
     total = np.zeros_like(steps["b"])
     for operand in ("in", "weight"):
-        rank = REUSED[operand]
-        once = np.prod([steps[r] for r in "bmnk" if r != rank], axis=0)
-        times = once if operand in keep else once * steps[rank]
+        times = tiles // steps[REUSED[operand]] if operand in keep else tiles
         total = total + sizes[operand] * times
     out = steps["b"] * steps["m"] * steps["n"] * tile["b"] * tile["m"] * tile["n"]
     if target.fused:
