@@ -20,7 +20,7 @@ from archsim.system.build import Machine, build
 from archsim.system.place import Plan
 from archsim.system.plan import place
 from archsim.system.record import record
-from archsim.system.simulate import timed
+from archsim.system.simulate import makespan_ps, timed
 from archsim.system.spec import load_hardware as _load_hardware
 
 FIDELITIES = ("bound", "analytic", "tile", "cycle")
@@ -105,10 +105,10 @@ def _tried(plan: Plan, report: Report, fidelity: str) -> Iterator[Tried]:
     for change in changes(plan.machine, data, before["stalls"], reread):
         _, machine = _machine(data, change.overrides, ())
         try:
-            again = timed(place(graph, machine, plan.accumulator_bits), fidelity=fidelity)
+            again_ps = makespan_ps(place(graph, machine, plan.accumulator_bits), fidelity)
         except ArchsimError:
             continue  # the changed machine has no mapping: nothing to recommend
-        yield Tried(change.reason, change.share, change.settings, change.overrides, again.time_ps)
+        yield Tried(change.reason, change.share, change.settings, change.overrides, again_ps)
 
 
 def place_only(
