@@ -72,6 +72,11 @@ def diagnose(errors: Sequence[ErrorDetails], document: Document, shape: Shape) -
             found["E105", path, ""] = _wrong_type(several, document, shape)
     mistyped = {_meant(p, shape) for p in problems if p.error["type"] == "extra_forbidden"}
     missed = {key for key in found if key[0] == "E102" and key[1] in mistyped}
+    other_kind = [
+        d for (code, *_), d in found.items() if code == "E204" and " is not " in d.message
+    ]
+    if other_kind:  # what else is wrong with it says nothing
+        return other_kind
     return [diagnostic for key, diagnostic in found.items() if key not in missed]
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, create_model
 
 from archsim.components.base import engines
-from archsim.core.data import find
+from archsim.core.data import find, names
+from archsim.core.errors import InputError
 from archsim.core.spec import Hertz, Spec
 from archsim.core.yamlio import Document, load_spec
 from archsim.energy.table import EnergyRow
@@ -137,5 +139,16 @@ def load_hardware(
     Raises:
         InputError: with every problem of the file, each at its line and column.
     """
-    where = find(source, "configs") if isinstance(source, str) else source
+    where = _machine_file(source) if isinstance(source, str) else source
     return load_spec(where, hardware_spec(), set_=set_, set_files=set_files)
+
+
+def _machine_file(source: str) -> Path:
+    """Path of a machine by name or path; a workload's name here is a slip worth its own words."""
+    if not Path(source).exists() and source in names("workloads", "workloads/models"):
+        raise InputError(
+            f'"{source}" is a workload, and a machine is wanted here',
+            code="E003",
+            help="the machine comes first: archsim run HARDWARE WORKLOAD",
+        )
+    return find(source, "configs")

@@ -309,6 +309,11 @@ def test_e204_another_version_or_another_kind_of_file(version, message):
     check(refused(changed("archsim.machine/1", version)), "E204", 1, 9, expected)
 
 
+def test_e204_alone_for_a_file_of_another_kind_whatever_else_it_holds():
+    text = changed("archsim.machine/1", "archsim.workload/1").replace("clocks:", "clockz:")
+    assert [d.code for d in refused(text).diagnostics] == ["E204"]
+
+
 @pytest.mark.parametrize(
     ("setting", "help_text"),
     [
