@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from archsim.core.registry import Registry
 from archsim.core.spec import Seconds, Spec
+from archsim.ir.kernel import TileGrid
 from archsim.ir.op import Kind, Op
+from archsim.ir.problem import Problem
 from archsim.ir.target import Cost, Tiles
 
 if TYPE_CHECKING:
@@ -98,6 +100,22 @@ class MacEngine(Engine):
 
 class KernelEngine(MacEngine):
     """An engine that runs kernels: grids of output tiles dealt to alike cores."""
+
+    @property
+    def memory_efficiency(self) -> float | None:
+        """Share of the memory's peak bandwidth that operands of a kernel reach; None: its own."""
+        raise NotImplementedError
+
+    def kernel(self, view: Problem, dtype: str, moved_bytes: int, bytes_per_s: float) -> TileGrid:
+        """The grid of tiles that a library would choose: the fastest of its catalogue.
+
+        Args:
+            view: the product, with its ragged cases and element widths.
+            dtype: that it computes in, one of `dtypes`.
+            moved_bytes: that pass through memory.
+            bytes_per_s: that memory gives a kernel.
+        """
+        raise NotImplementedError
 
 
 class VectorEngine(Engine):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -173,9 +174,15 @@ _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.012345
 
 def _adapter_of(spec: type[S] | TypeAdapter[S]) -> TypeAdapter[S]:
     """The validator of a spec; a model keeps its own compiled one, so this is cheap."""
-    return spec if isinstance(spec, TypeAdapter) else TypeAdapter(spec)
+    return spec if isinstance(spec, TypeAdapter) else _adapters(cast("Hashable", spec))
 
 
+@lru_cache(maxsize=32)
+def _adapters(spec: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(spec)
+
+
+@lru_cache(maxsize=32)
 def _shape(adapter: TypeAdapter[Any]) -> Shape:
     return Shape(adapter.json_schema(by_alias=True))
 

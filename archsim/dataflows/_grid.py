@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from archsim.ir.problem import Extents, Problem
+from archsim.ir.problem import Extents, Problem, packed_bytes
 from archsim.ir.target import Target, Tiles
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _tile_bytes(
     names = {"in": op.reads[0].tensor, "weight": op.reads[1].tensor, "out": op.writes[0].tensor}
     here = {t: names[t] in target.resident for t in OPERANDS}
     in_bytes = -(-problem.in_elements(tile["b"], tile["m"], tile["k"], tile["m"]) * bits["in"] // 8)
-    weight_bytes = -(-tile["b"] * tile["k"] * tile["n"] * bits["weight"] // 8)
+    weight_bytes = packed_bytes(tile["b"] * tile["k"] * tile["n"], problem.weight_bits)
     # a reduction in several folds or tiles keeps partial sums at the accumulator's width
     folded = tile["k"] > target.rows if flow.row_rank == "k" else np.zeros(len(tile["k"]), bool)
     partial = (steps["k"] > 1) | folded

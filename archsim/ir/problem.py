@@ -19,6 +19,11 @@ from archsim.ir.tensor import Tensor
 Ints = NDArray[np.int64]
 
 
+def packed_bytes(elements: Ints, bits: float) -> Ints:
+    """Bytes of so many elements of a width, rounded up; exact below 2^53 bits."""
+    return np.asarray(np.ceil(elements * bits / 8), dtype=np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class Extents:
     """Extents of one ragged case: `b` independent problems of M x N x K."""
@@ -39,7 +44,8 @@ class Problem:
 
     op: Op
     cases: tuple[Extents, ...]
-    bits: Mapping[str, int]  # in, weight, out: bits of an element
+    bits: Mapping[str, int]  # in, out, partial: bits of an element
+    weight_bits: float  # with its share of a scale
     extra_bytes: int  # read once beside the weights, such as a bias
 
     @property
@@ -100,13 +106,12 @@ def problem(op: Op, tensors: Mapping[str, Tensor], accumulator_bits: int) -> Pro
     inp, weight, out = op.reads[0], op.reads[1], op.writes[0]
     bits = {
         "in": tensors[inp.tensor].dtype.bits,
-        "weight": tensors[weight.tensor].dtype.bits,
         "out": tensors[out.tensor].dtype.bits,
         "partial": accumulator_bits,
     }
     cases = tuple(_extents(op, ranks) for _, ranks in op.cases())
     extra = sum(tensors[a.tensor].bytes for a in op.reads[2:])
-    return Problem(op, cases, bits, extra)
+    return Problem(op, cases, bits, tensors[weight.tensor].dtype.stored_bits, extra)
 
 
 def _extents(op: Op, r: Mapping[str, int]) -> Extents:

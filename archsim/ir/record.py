@@ -24,8 +24,8 @@ class MachineRecord:
 
     Attributes:
         name: in reports.
-        sram, dram: names of the on-chip and the off-chip memory.
-        dram_peak_bytes_per_s: peak bandwidth behind the chip.
+        sram, dram: names of the on-chip memory and of the nearest one behind the chip.
+        dram_peak_bytes_per_s: peak bandwidth of that.
         peak_flops: peak FLOP/s at the element type of most of the MACs.
         mac_engines: names of the engines that multiply and accumulate.
         area_mm2, leakage_w: by component.
@@ -62,7 +62,7 @@ class RowRecord:
     """One kind of step: its unit, its stage, how often it ran, and its time in picoseconds."""
 
     unit: str
-    shared: bool  # its unit shares a port with others: what it waits on is bandwidth
+    port: str | None  # memory whose port its unit shares with others: it waits for bandwidth
     stage: int
     counts: Mapping[str, int]
     executions: int
@@ -72,11 +72,42 @@ class RowRecord:
     stall_shared_ps: int
     critical_busy_ps: int
     critical_lag_ps: int
+    holds: Mapping[str, int]  # bytes that each execution takes up in a memory, or gives back
+
+    @property
+    def shared(self) -> bool:
+        """True for a row on the port of a memory."""
+        return self.port is not None
+
+
+@dataclass(frozen=True)
+class TierRecord:
+    """What a memory behind the chip holds.
+
+    Attributes:
+        path: memories that its data pass on their way to the chip, itself first.
+        held_bytes: by class of tensors, over the whole run.
+        staging_bytes: reserved for data of memories further away that pass through.
+        compulsory_bytes: that any schedule moves through its port.
+    """
+
+    name: str
+    capacity_bytes: int
+    peak_bytes_per_s: float
+    path: tuple[str, ...]
+    held_bytes: Mapping[str, int]
+    staging_bytes: int
+    compulsory_bytes: int
+
+    @property
+    def peak_bytes(self) -> int:
+        """Most that it holds at once."""
+        return sum(self.held_bytes.values()) + self.staging_bytes
 
 
 @dataclass(frozen=True)
 class MemoryRecord:
-    """What lay where: bytes on chip and in DRAM, and the tensors that stayed on chip."""
+    """What lay where: bytes on chip and behind it, and the tensors that stayed on chip."""
 
     resident: tuple[str, ...]
     resident_bytes: int
@@ -84,6 +115,7 @@ class MemoryRecord:
     tiles_bytes: int
     sram_capacity_bytes: int
     dram_bytes: Mapping[str, int]
+    tiers: tuple[TierRecord, ...]  # the nearest first
 
 
 @dataclass(frozen=True)

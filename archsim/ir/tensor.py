@@ -18,34 +18,54 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DType:
-    """An element type: its name as users write it and its width in bits."""
+    """An element type: its name as users write it, its width in bits, and scales that blocks share.
+
+    Attributes:
+        name: as users write it.
+        bits: of an element.
+        group: elements that share a scale; 0 where there are none.
+        scale_bits: of a scale.
+        math: name of the type that MACs run at, where it is only a form of storage.
+    """
 
     name: str
     bits: int
+    group: int = 0
+    scale_bits: int = 0
+    math: str | None = None
 
     @property
     def computes_as(self) -> str:
         """Name of the type that MACs on elements of this one run at."""
-        return self.name
+        return self.math or self.name
+
+    @property
+    def stored_bits(self) -> float:
+        """Bits of an element with its share of a scale."""
+        return self.bits + self.scale_bits / self.group if self.group else self.bits
 
     def bytes(self, elements: int) -> int:
-        """Bytes that so many elements occupy, packed, rounded up to a whole byte."""
-        return -(-elements * self.bits // 8)
+        """Bytes that so many elements occupy, packed, scales included, rounded up to whole ones."""
+        scales = -(-elements // self.group) * self.scale_bits if self.group else 0
+        return -(-(elements * self.bits + scales) // 8)
 
 
 DTYPES: dict[str, DType] = {
-    name: DType(name, bits)
-    for name, bits in {
-        "fp32": 32,
-        "bf16": 16,
-        "fp16": 16,
-        "fp8": 8,
-        "int32": 32,
-        "int16": 16,
-        "int8": 8,
-        "int4": 4,
-    }.items()
-}
+    **{
+        name: DType(name, bits)
+        for name, bits in {
+            "fp32": 32, "bf16": 16, "fp16": 16, "fp8": 8, "int32": 32, "int16": 16, "int8": 8,
+            "int4": 4,
+        }.items()
+    },
+    # OCP Microscaling Formats v1.0 (2023): blocks of 32 with a scale of 8 bits
+    "mxfp4": DType("mxfp4", 4, 32, 8, "bf16"),
+    "mxfp8": DType("mxfp8", 8, 32, 8, "fp8"),
+    # NVIDIA Blackwell: blocks of 16 with an fp8 scale
+    "nvfp4": DType("nvfp4", 4, 16, 8, "bf16"),
+    # GPTQ and AWQ: 4 bits, a 16-bit scale and a 4-bit zero point for each 128
+    "int4g128": DType("int4g128", 4, 128, 20, "bf16"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

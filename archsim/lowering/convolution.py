@@ -1,4 +1,4 @@
-"""A convolution as an op: output size, affine accesses, and the input elements it reaches."""
+"""Sliding windows as ops, convolutions and pools: output size, accesses, input elements reached."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class Geometry:
     dilation: Pair = (1, 1)
     groups: int = 1
     ceil: bool = False
+    pad_end: Pair | None = None  # behind the last row and column; as before the first where None
 
     def out(self, size: Pair) -> Pair:
         """Output height and width; not positive where the window does not fit."""
@@ -50,7 +51,8 @@ class Geometry:
         return high, wide
 
     def _axis(self, size: int, i: int) -> int:
-        room = size + 2 * self.pad[i] - self.dilation[i] * (self.kernel[i] - 1) - 1
+        padded = size + self.pad[i] + (self.pad_end or self.pad)[i]
+        room = padded - self.dilation[i] * (self.kernel[i] - 1) - 1
         if room < 0:
             return 0
         return (-(-room // self.stride[i]) if self.ceil else room // self.stride[i]) + 1
@@ -93,6 +95,44 @@ class Geometry:
         return batch * source.channels * reached[0] * reached[1]
 
 
+def conv_op(
+    name: str,
+    source: Image,
+    weight: Access,
+    out: Access,
+    g: Geometry,
+    batch: int,
+    bias: Access | None = None,
+) -> Op:
+    """The op of a convolution between tensors that exist.
+
+    Raises:
+        InputError: as `Geometry.fit` and `Geometry.touched`.
+    """
+    high, wide = g.fit(name, source)
+    touched = g.touched(name, source, batch)
+    inner, outer = source.channels // g.groups, g.filters // g.groups
+    filters = Dim((("G", outer), ("OC", 1)))
+    slide = tuple(
+        Dim(((f"O{a}", g.stride[i]), (f"F{a}", g.dilation[i])), -g.pad[i])
+        for i, a in enumerate("HW")
+    )
+    channels = Dim((("G", inner), ("IC", 1)))
+    reads = [
+        Access(source.at.tensor, (*dims("B"), channels, *slide), touched),
+        Access(weight.tensor, dims("G", "OC", "IC", "FH", "FW")),
+    ]
+    if bias:
+        reads.append(Access(bias.tensor, (filters,)))
+    written = Access(out.tensor, (*dims("B"), filters, *dims("OH", "OW")))
+    ranks = {
+        "B": batch, "G": g.groups, "OH": high, "OW": wide,
+        "OC": outer, "IC": inner, "FH": g.kernel[0], "FW": g.kernel[1],
+    }  # fmt: skip
+    window = Window(g.stride, g.dilation, g.pad, source.size)
+    return Op(name, Kind.CONV, "conv", ranks, tuple(reads), (written,), window=window)
+
+
 def convolve(
     p: Parts,
     name: str,
@@ -109,27 +149,27 @@ def convolve(
         InputError: as `Geometry.fit` and `Geometry.touched`.
     """
     high, wide = g.fit(name, source)
-    touched = g.touched(name, source, batch)
     inner, outer = source.channels // g.groups, g.filters // g.groups
     weight = p.weight(f"{scope}{name}.weight", g.groups, outer, inner, *g.kernel)
     out = p.tensor(f"{scope}{name}.out", (batch, g.filters, high, wide))
-    filters = Dim((("G", outer), ("OC", 1)))
-    slide = tuple(
-        Dim(((f"O{a}", g.stride[i]), (f"F{a}", g.dilation[i])), -g.pad[i])
-        for i, a in enumerate("HW")
-    )
-    channels = Dim((("G", inner), ("IC", 1)))
-    reads = [
-        Access(source.at.tensor, (*dims("B"), channels, *slide), touched),
-        Access(weight.tensor, dims("G", "OC", "IC", "FH", "FW")),
-    ]
-    if bias:
-        reads.append(Access(p.weight(f"{scope}{name}.bias", g.filters).tensor, (filters,)))
-    written = replace(out, dims=(*dims("B"), filters, *dims("OH", "OW")))
-    ranks = {
-        "B": batch, "G": g.groups, "OH": high, "OW": wide,
-        "OC": outer, "IC": inner, "FH": g.kernel[0], "FW": g.kernel[1],
-    }  # fmt: skip
-    window = Window(g.stride, g.dilation, g.pad, source.size)
-    op = Op(name, Kind.CONV, "conv", ranks, tuple(reads), (written,), window=window)
+    start = p.weight(f"{scope}{name}.bias", g.filters) if bias else None
+    op = conv_op(name, source, weight, out, g, batch, start)
     return op, Image(out, g.filters, high, wide)
+
+
+def pool_op(
+    p: Parts, name: str, source: Image, out: Access, g: Geometry, batch: int, *, average: bool
+) -> Op:
+    """A maximum or an average over windows: each output point takes its whole window.
+
+    Raises:
+        InputError: as `Geometry.fit` and `Geometry.touched`.
+    """
+    high, wide = g.fit(name, source)
+    rows, taps = batch * source.channels * high * wide, g.kernel[0] * g.kernel[1]
+    reads = [Access(source.at.tensor, (), g.touched(name, source, batch))]
+    whole = Window(g.stride, g.dilation, g.pad, source.size)
+    op = p.vector(name, "pool", reads, [out], (rows, taps), window=whole)
+    if average:
+        return replace(op, primitives={"add": 1}, row_primitives={"mul": 1})
+    return replace(op, primitives={"max": 1})

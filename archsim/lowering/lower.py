@@ -45,7 +45,7 @@ def lower(workload: WorkloadSpec) -> OpGraph:
 
 
 def _graph(spec: WorkloadSpec, architecture: Architecture, phase: AnyPhase) -> OpGraph:
-    parts = Parts(spec.dtypes)
+    parts = Parts(spec.dtypes, spec.routing)
     blocks = architecture.blocks(phase, parts)
     graph = OpGraph(spec.name, blocks, parts.tensors)
     points = sum(block.count * op.points() for block, op in graph.ops())

@@ -14,9 +14,10 @@ from math import prod
 
 from archsim.core.errors import InputError
 from archsim.ir.op import Access, Dim, Group, Kind, Op, Window, dims
-from archsim.ir.tensor import Role, Tensor
+from archsim.ir.tensor import DTYPES, Role, Tensor
 from archsim.lowering.phase import DTypes
 from archsim.lowering.primitives import total
+from archsim.lowering.routing import Routing
 
 
 @dataclass
@@ -24,7 +25,19 @@ class Parts:
     """Tensors made so far, and shorthand for ops over them."""
 
     dtypes: DTypes
+    routing: Routing | None = None
     tensors: dict[str, Tensor] = field(default_factory=dict)
+    block: str = ""  # before the names of this block's tensors, where a model has several
+    within: str = ""  # before the names of ops and tensors of one layer of a block of several
+    renamed: dict[str, str] = field(default_factory=dict)  # tensors that blocks hand to each other
+
+    def scope(self, block: str, within: str, renamed: dict[str, str]) -> Parts:
+        """The same parts under names of a block, or of one layer of it."""
+        return replace(self, block=block, within=within, renamed=renamed)
+
+    def name(self, tensor: str) -> str:
+        """The name of a tensor in the whole graph."""
+        return self.renamed.get(tensor, f"{self.block}{self.within}{tensor}")
 
     def tensor(self, name: str, shape: Sequence[int], role: Role = Role.ACTIVATION) -> Access:
         """A tensor of a role at the workload's element type, reached as a whole.
@@ -32,14 +45,27 @@ class Parts:
         Raises:
             InputError: E002 when the name is taken by another tensor, as by layers named alike.
         """
+        name = self.name(name)
         tensor = Tensor(name, tuple(shape), self.dtypes.of(role), role)
         if self.tensors.setdefault(name, tensor) != tensor:
             raise InputError(f'two tensors would be named "{name}"', code="E002")
         return Access(name)
 
+    def formatted(self, name: str, shape: Sequence[int], dtype: str | None) -> Access:
+        """A weight at an element type of its own, where it has one."""
+        if dtype is None:
+            return self.weight(name, *shape)
+        full = self.name(name)
+        self.tensors[full] = Tensor(full, tuple(shape), DTYPES[dtype], Role.WEIGHT)
+        return Access(full)
+
     def weight(self, name: str, *shape: int) -> Access:
         """A weight."""
         return self.tensor(name, shape, Role.WEIGHT)
+
+    def shared(self, name: str, *shape: int) -> str:
+        """Name of a weight that all blocks share."""
+        return replace(self, block="", within="", renamed={}).weight(name, *shape).tensor
 
     def elements(self, name: str) -> int:
         """Elements of a tensor made before."""
@@ -72,7 +98,7 @@ class Parts:
         outs = [out] if isinstance(out, Access) else out
         writes = self._side_by_side(outs, m)
         ranks = {"B": 1, "M": m, "N": n, "K": k}
-        return Op(name, Kind.GEMM, op_class, ranks, tuple(reads), writes)
+        return Op(self.within + name, Kind.GEMM, op_class, ranks, tuple(reads), writes)
 
     def _side_by_side(self, parts: Sequence[Access], rows: int) -> tuple[Access, ...]:
         """Accesses to tensors that together hold the columns N of `rows` rows M."""
@@ -102,7 +128,16 @@ class Parts:
             for x, d in zip(operands, default, strict=True)
         )
         ranks = dict(zip("BMNK", size, strict=True))
-        return Op(name, Kind.GEMM, op_class, ranks, (a, w), (out,), groups=groups, causal=causal)
+        return Op(
+            self.within + name,
+            Kind.GEMM,
+            op_class,
+            ranks,
+            (a, w),
+            (out,),
+            groups=groups,
+            causal=causal,
+        )
 
     def vector(
         self,
@@ -130,7 +165,7 @@ class Parts:
             return replace(access, dims=dims("M", "N")) if whole else access
 
         return Op(
-            name,
+            self.within + name,
             kind,
             op_class,
             {"M": size[0], "N": size[1]},
@@ -155,7 +190,7 @@ class Parts:
         """Bytes that change place: sources lie side by side in rows of `size[1]` elements."""
         ranks = {"M": size[0], "N": size[1]}
         reads = self._side_by_side(sources, size[0])
-        return Op(name, Kind.MOVE, op_class, ranks, reads, tuple(writes))
+        return Op(self.within + name, Kind.MOVE, op_class, ranks, reads, tuple(writes))
 
     def norm(self, name: str, form: str, source: Access, out: Access, size: tuple[int, int]) -> Op:
         """A norm over the last dimension with its scale (and bias)."""
@@ -163,3 +198,11 @@ class Parts:
         if form == "layer":
             reads.append(self.weight(f"{name}.bias", size[1]))
         return self.vector(name, "norm", reads, [out], size, form)
+
+    def with_read(self, op: Op, access: Access) -> Op:
+        """An op that reads one more tensor, such as a bias."""
+        return replace(op, reads=(*op.reads, access))
+
+    def with_primitives(self, op: Op, primitives: dict[str, int]) -> Op:
+        """A vector op that computes something of its own at each point."""
+        return replace(op, primitives=primitives)

@@ -14,7 +14,10 @@ from pydantic import AfterValidator, Field, model_validator
 from archsim.core.spec import Spec, problem
 from archsim.ir.tensor import DTYPES, DType, Role
 
-DTypeName = Literal["fp32", "bf16", "fp16", "fp8", "int32", "int16", "int8", "int4"]
+DTypeName = Literal[
+    "fp32", "bf16", "fp16", "fp8", "int32", "int16", "int8", "int4", "mxfp4", "mxfp8", "nvfp4",
+    "int4g128",
+]  # fmt: skip
 
 Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
 """An extent or a number of things; a billion is beyond any model and keeps products in range."""

@@ -49,6 +49,8 @@ def _of_file(path: Path) -> Document:
     """What a file is: its suffix, or what it says of itself."""
     if path.suffix.lower() == ".csv":
         return _wrapped(path.stem, {"topology": str(path)})
+    if path.suffix.lower() == ".onnx":
+        return _wrapped(path.stem, {"onnx": str(path)})
     document = load_yaml(path)
     schema = document.data.get("schema") if isinstance(document.data, dict) else None
     if schema is None and path.suffix.lower() == ".json":
@@ -103,8 +105,8 @@ def inlined(ref: ModelRef, document: Document) -> ModelRef:
         raise document.error(
             ("model", "preset"),
             "E108",
-            f'preset "{ref.preset}" is not one of {", ".join(models())}',
-            help=f'did you mean "{close}"?' if close else None,
+            f'preset "{ref.preset}" is not a shipped model',
+            help=f'did you mean "{close}"?' if close else "`archsim list models` lists them",
         )
     config: Any = ref.config
     if ref.layers is not None:
@@ -117,6 +119,10 @@ def inlined(ref: ModelRef, document: Document) -> ModelRef:
         from archsim.lowering.topology import read_topology
 
         config = read_topology(_beside("topology", ref.topology, document), ref.format)
+    elif ref.onnx is not None:
+        from archsim.lowering.onnx_import import read_onnx
+
+        config = read_onnx(_beside("onnx", ref.onnx, document), ref.dims, ref.maps)
     elif ref.graph is not None:
         from archsim.lowering.graph_yaml import read_graph
 

@@ -17,12 +17,13 @@ from archsim.core.yamlio import Document, load_spec
 from archsim.lowering.architectures.layers import ConvRow, GemmRow
 from archsim.lowering.model import AnyArchitecture
 from archsim.lowering.phase import DTypes, Phase, Several
+from archsim.lowering.routing import Routing
 
 if TYPE_CHECKING:
     from archsim.lowering.architectures.base import Architecture
 
-FILES = ("hf_config", "topology", "graph")
-FORMS = ("preset", *FILES, "layers", "config")
+BESIDE = ("format", "dims", "maps")  # say more of a form, and are none
+WRITTEN_OUT = ("layers", "config")  # what files become; people name a file
 
 
 class ModelRef(Spec):
@@ -40,6 +41,15 @@ class ModelRef(Spec):
     format: Literal["gemm", "conv"] | None = None
     """Form of the topology's rows. Default: told by the number of columns."""
 
+    onnx: str | None = Field(default=None, examples=["model.onnx"])
+    """Path of an ONNX model, relative to this file."""
+
+    dims: dict[str, int] = {}
+    """Extents of the ONNX model's symbolic dimensions, such as `{seq: 128}`."""
+
+    maps: dict[str, str] = {}
+    """Operators of the ONNX model that cost as another does, such as `{com.acme.Swish: Silu}`."""
+
     graph: str | None = Field(default=None, examples=["ops.yaml"])
     """Path of an op graph in YAML."""
 
@@ -51,14 +61,17 @@ class ModelRef(Spec):
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
-        given = [f for f in FORMS if getattr(self, f) is not None]
+        forms = [f for f in type(self).model_fields if f not in BESIDE]
+        given = [f for f in forms if getattr(self, f) is not None]
         if len(given) != 1:
-            listed = ", ".join(FORMS[: 1 + len(FILES)])
+            listed = ", ".join(f for f in forms if f not in WRITTEN_OUT)
             raise problem(
                 "E202" if given else "E102",
                 f"model needs exactly one of {listed}; got {', '.join(given) or 'none'}",
                 "example `model: {preset: llama-3-8b}`",
             )
+        if (self.dims or self.maps) and not self.onnx:
+            raise problem("E202", "dims and maps are of an ONNX model, and there is none")
         if self.format and not self.topology:
             raise problem("E202", f"format {self.format} is of a topology, and there is none")
         return self
@@ -84,6 +97,9 @@ class WorkloadSpec(Spec):
 
     dtypes: DTypes = DTypes()
     """Element types."""
+
+    routing: Routing = Routing()
+    """How tokens choose experts, in a model that has some."""
 
 
 def load_workload(

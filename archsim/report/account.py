@@ -6,6 +6,7 @@ Everything is integer until energy is formed: counts by row, times what a row co
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,11 +25,13 @@ class Totals:
         by_stage: counts by stage; keys such as `dram.read.weight.weight`, `mac.bf16`.
         critical_ps: critical-path time by (stage, reason); sums to the makespan.
         units: busy, stalls and idle of each unit, in picoseconds.
+        nearest: name of the memory whose counts begin with `dram.`; others with `tier.<name>.`.
     """
 
     by_stage: tuple[Counter[str], ...]
     critical_ps: dict[tuple[int, str], int]
     units: dict[str, dict[str, int]]
+    nearest: str
 
     @cached_property
     def all(self) -> Counter[str]:
@@ -43,6 +46,17 @@ class Totals:
         counts = self.all if stage is None else self.by_stage[stage]
         return sum(n for key, n in counts.items() if key.startswith(prefix))
 
+    def prefix(self, memory: str) -> str:
+        """What the counts of a memory behind the chip begin with."""
+        return "dram." if memory == self.nearest else f"tier.{memory}."
+
+    def used(self, memory: str, way: str = "", role: Role | None = None) -> int:
+        """Bytes between a memory behind the chip and the chip itself: staged ones left out."""
+        prefix = self.prefix(memory) + (f"{way}." if way else "") + (f"{role}." if role else "")
+        return sum(
+            n for k, n in self.all.items() if k.startswith(prefix) and not k.endswith(".staged")
+        )
+
 
 def account(run: RunRecord) -> Totals:
     """Totals of a run, after the laws have been checked.
@@ -54,7 +68,8 @@ def account(run: RunRecord) -> Totals:
     for row in run.rows:
         for key, amount in row.counts.items():
             by_stage[row.stage][key] += row.executions * amount
-    totals = Totals(tuple(by_stage), _critical(run), _units(run) if run.simulated else {})
+    units = _units(run) if run.simulated else {}
+    totals = Totals(tuple(by_stage), _critical(run), units, run.machine.dram)
     _check(run, totals)
     return totals
 
@@ -63,9 +78,8 @@ def _critical(run: RunRecord) -> dict[tuple[int, str], int]:
     """Time on the critical path by stage and by what it was spent on."""
     parts: Counter[tuple[int, str]] = Counter()
     for row in run.rows:
-        owner = run.machine.dram if row.shared else row.unit
+        owner, what = (row.port, "bandwidth") if row.port else (row.unit, "busy")
         if row.critical_busy_ps:
-            what = "bandwidth" if row.shared else "busy"
             parts[row.stage, f"{owner}_{what}"] += row.critical_busy_ps
         if row.critical_lag_ps:
             parts[row.stage, f"{owner}_latency"] += row.critical_lag_ps
@@ -83,6 +97,23 @@ def _units(run: RunRecord) -> dict[str, dict[str, int]]:
     return {name: units[name] for name in sorted(units)}
 
 
+def _check_tiers(run: RunRecord, totals: Totals, law: Callable[[bool, str], None]) -> None:
+    """What one memory gives another gets, all that lies far away comes, and nothing overflows."""
+    taken, given = Counter[str](), Counter[str]()
+    for key, amount in totals.all.items():
+        kind, _, rest = key.partition(".")
+        owner, _, side = rest.rpartition(".")
+        if kind == "hop":
+            (taken if side == "taken" else given)[owner] += amount
+    law(taken == given, "a DMA between memories takes other bytes than it gives")
+    for tier in run.memory.tiers:
+        port = totals.matching(totals.prefix(tier.name))
+        least = tier.compulsory_bytes
+        law(port >= least, f"{port} bytes pass {tier.name}, {least} are compulsory")
+        held, most = tier.peak_bytes, tier.capacity_bytes
+        law(held <= most, f"{tier.name} holds {held} bytes, more than its {most}")
+
+
 def _check(run: RunRecord, totals: Totals) -> None:
     """The laws that need to know what rows mean; `sim` has checked those of time."""
     graph, everything = run.graph, totals.all
@@ -91,18 +122,19 @@ def _check(run: RunRecord, totals: Totals) -> None:
         if not holds:
             raise LawViolation(f"{graph.name}: {what}")
 
-    macs = totals.matching("mac.")
+    macs = totals.matching("mac.") + everything["skipped.macs"]  # those that a mask rules out
     law(macs == graph.macs(), f"{macs} MACs counted, the graph has {graph.macs()}")
     points = sum(b.count * op.points() for b, op in graph.ops() if not op.is_mac)
-    counted = everything["vector.points"]
+    counted = everything["vector.points"] + everything["skipped.points"]
     law(counted == points, f"{counted} vector points counted, the graph has {points}")
-    moved = totals.matching("dram.")
+    moved = totals.used(run.machine.dram)
     law(moved == everything["dma.transfer"], "bytes of the DRAM are not those of the DMA")
     for role in (Role.WEIGHT, Role.KV_CACHE):
-        read = totals.matching(f"dram.read.{role.value}.")
+        read = sum(totals.used(t.name, "read", role) for t in run.memory.tiers)
         least = graph.read_bytes(role)
         law(read >= least, f"{read} bytes of {role.value} read, {least} are compulsory")
-    wrote = totals.matching("dram.write.kv_cache.")
+    _check_tiers(run, totals, law)
+    wrote = totals.used(run.machine.dram, "write", Role.KV_CACHE)
     law(wrote >= graph.write_bytes(Role.KV_CACHE), "less of the KV cache written than appended")
     for stage, counts in zip(run.stages, totals.by_stage, strict=True):
         work = sum(n for key, n in counts.items() if key.startswith("mac."))

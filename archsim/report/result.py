@@ -45,15 +45,25 @@ def op_rows(run: RunRecord, totals: Totals, spent: Spent) -> list[dict[str, Any]
                 + _dram(counts, "write", "partial"),
                 "energy_j": spent.by_stage[i],
             }
+            | _by_tier(run, totals, i)
         )
     return rows
 
 
+def _by_tier(run: RunRecord, totals: Totals, stage: int) -> dict[str, int]:
+    """Bytes behind the port of each memory, where there are several."""
+    names = [tier.name for tier in run.memory.tiers]
+    if len(names) < 2:
+        return {}
+    return {f"{name}_bytes": totals.matching(totals.prefix(name), stage) for name in names}
+
+
 def _dram(counts: Any, way: str, operand: str) -> int:
+    """Bytes between memory and chip, whichever memory it is."""
     return sum(
         n
         for key, n in counts.items()
-        if key.startswith(f"dram.{way}.") and key.endswith(f".{operand}")
+        if key.startswith(("dram.", "tier.")) and f".{way}." in key and key.endswith(f".{operand}")
     )
 
 
@@ -63,13 +73,55 @@ def _bound_by(totals: Totals, stage: int) -> str:
 
 
 def traffic(run: RunRecord, totals: Totals) -> dict[str, dict[str, int]]:
-    """DRAM bytes by role and direction; every class listed, zero where it fits on chip."""
-    out = {}
-    for role in Role:
-        out[f"{role.value}_read_bytes"] = totals.matching(f"dram.read.{role.value}.")
-        out[f"{role.value}_written_bytes"] = totals.matching(f"dram.write.{role.value}.")
-    out["total_bytes"] = totals.matching("dram.")
-    return {run.machine.dram: out}
+    """Bytes behind each memory's port by role and direction; every class listed, be it zero."""
+    found = {}
+    for tier in run.memory.tiers:
+        prefix, out = totals.prefix(tier.name), {}
+        for role in Role:
+            out[f"{role.value}_read_bytes"] = totals.matching(f"{prefix}read.{role.value}.")
+            out[f"{role.value}_written_bytes"] = totals.matching(f"{prefix}write.{role.value}.")
+        out["total_bytes"] = totals.matching(prefix)
+        if len(run.memory.tiers) > 1:
+            out["staged_bytes"] = out["total_bytes"] - totals.used(tier.name)
+        found[tier.name] = out
+    return found
+
+
+def tiers(run: RunRecord) -> list[dict[str, Any]]:
+    """What each memory behind the chip holds at most, the nearest first."""
+    return [
+        {
+            "memory": tier.name,
+            "path": [*tier.path, run.machine.sram],
+            "capacity_bytes": tier.capacity_bytes,
+            "held_bytes": dict(tier.held_bytes),
+            "staging_bytes": tier.staging_bytes,
+            "peak_bytes": tier.peak_bytes,
+        }
+        for tier in run.memory.tiers
+    ]
+
+
+def staging(run: RunRecord) -> dict[str, Any] | None:
+    """Bytes moved between memories, how long that took, and how much of it nobody waited for.
+
+    Time is that of the slower port of each move. What is on the critical path is not hidden.
+    None where a lone memory lies behind the chip.
+    """
+    if len(run.memory.tiers) < 2:
+        return None
+    rows = [row for row in run.rows if "staging.tiles" in row.counts]
+    moved = sum(
+        row.executions * n
+        for row in rows for key, n in row.counts.items() if key.endswith(".staged")
+    )  # fmt: skip
+    busy = sum(row.busy_ps for row in rows)
+    waited = sum(row.critical_busy_ps for row in rows)
+    return {
+        "bytes": moved,
+        "busy_s": busy / PS_PER_S,
+        "hidden_share": 1 - waited / busy if busy else None,
+    }
 
 
 def op_classes(run: RunRecord, rows: list[dict[str, Any]], totals: Totals) -> list[dict[str, Any]]:
@@ -112,7 +164,7 @@ def _at_work(run: RunRecord) -> tuple[list[int], list[int]]:
     """Picoseconds that each stage keeps the memory's port and its own engine busy."""
     port, cells = ([0] * len(run.stages) for _ in range(2))
     for row in run.rows:
-        if row.shared:
+        if row.port == run.machine.dram:
             port[row.stage] += row.busy_ps
         elif row.unit == run.stages[row.stage].engine:
             cells[row.stage] += row.busy_ps

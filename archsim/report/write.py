@@ -15,10 +15,19 @@ from archsim import __version__
 from archsim.core.units import PS_PER_S
 from archsim.core.yamlio import sha256_of
 from archsim.ir.record import RunRecord
+from archsim.ir.tensor import Role
 from archsim.report.account import Totals, account
 from archsim.report.energy import Spent, spend
 from archsim.report.model import Report
-from archsim.report.result import critical, op_classes, op_rows, stall_shares, traffic
+from archsim.report.result import (
+    critical,
+    op_classes,
+    op_rows,
+    staging,
+    stall_shares,
+    tiers,
+    traffic,
+)
 from archsim.report.verdict import verdict
 
 NOTES = {
@@ -100,7 +109,9 @@ def _answers(
             "resident": list(memory.resident),
             "resident_bytes": memory.resident_bytes,
             "stream_bytes": memory.stream_bytes,
+            "tiers": tiers(run),
         },
+        "staging": staging(run),
         # each of these was checked on the way here; a law that fails ends the run
         "checks": dict.fromkeys(LAWS, True),
         "placeholders_used": sorted(
@@ -122,7 +133,7 @@ def _metrics(run: RunRecord) -> dict[str, Any]:
         },
         "memory_peak_bytes": {
             machine.sram: memory.resident_bytes + memory.tiles_bytes,
-            machine.dram: sum(memory.dram_bytes.values()),
+            **{tier.name: tier.peak_bytes for tier in memory.tiers},
         },
     }  # fmt: skip
 
@@ -130,8 +141,7 @@ def _metrics(run: RunRecord) -> dict[str, Any]:
 def _spent(run: RunRecord, totals: Totals, spent: Spent) -> dict[str, Any]:
     machine, time_s = run.machine, run.time_ps / PS_PER_S
     tokens = run.graph.facts.get("output_tokens")
-    moved = totals.matching("dram.")
-    kept = totals.matching("dram.read.weight.") + totals.matching("dram.read.kv_cache.")
+    kept = sum(totals.used(machine.dram, "read", r) for r in (Role.WEIGHT, Role.KV_CACHE))
     peak_bytes = time_s * machine.dram_peak_bytes_per_s
     busy = {
         name: unit["busy_ps"] / run.time_ps
@@ -148,7 +158,12 @@ def _spent(run: RunRecord, totals: Totals, spent: Spent) -> dict[str, Any]:
         "utilization": {
             "mfu": 2 * run.graph.macs() / (time_s * machine.peak_flops),
             "mbu": kept / peak_bytes,
-            "by_resource": busy | {machine.dram: moved / peak_bytes},
+            "by_resource": busy
+            | {
+                tier.name: totals.matching(totals.prefix(tier.name))
+                / (time_s * tier.peak_bytes_per_s)
+                for tier in run.memory.tiers
+            },
         },
     }
 

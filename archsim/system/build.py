@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
 from archsim.components.base import Engine, MacEngine, engines
@@ -37,15 +38,44 @@ class Machine:
         """The on-chip memory that operands lie in."""
         return next(m for _, m in sorted(self.memories.items()) if not m.off_chip)
 
-    @property
-    def dram(self) -> Memory:
-        """The off-chip memory that holds the model."""
-        return next(m for _, m in sorted(self.memories.items()) if m.off_chip)
+    @cached_property
+    def tiers(self) -> tuple[Memory, ...]:
+        """The memories behind the chip, the fastest first."""
+        return _tiers(self.memories)
 
     @property
+    def dram(self) -> Memory:
+        """The nearest memory behind the chip: the fastest one."""
+        return self.tiers[0]
+
+    @cached_property
     def dma(self) -> Dma:
-        """The mover between them."""
-        return next(x for _, x in sorted(self.links.items()) if isinstance(x, Dma))
+        """The mover between that and the chip."""
+        found = _mover(self.links, self.dram.name, self.sram.name)
+        return found or next(x for _, x in sorted(self.links.items()) if isinstance(x, Dma))
+
+    def mover(self, source: str, target: str) -> Dma:
+        """The DMA between two memories, whichever way it was described."""
+        found = _mover(self.links, source, target)
+        assert found is not None, f"no DMA between {source} and {target}"
+        return found
+
+    def route(self, memory: str) -> tuple[str, ...]:
+        """Memories from which data of one are read on their way to the chip, itself first.
+
+        Only itself where a DMA joins it to the chip.
+        """
+        if _mover(self.links, memory, self.sram.name):
+            return (memory,)
+        return self.way_back(memory)
+
+    def way_back(self, memory: str) -> tuple[str, ...]:
+        """A memory and those between it and the chip: results pass them on their way out."""
+        if memory == self.dram.name:
+            return (memory,)
+        place = [m.name for m in self.tiers].index(memory)
+        nearer = next(m.name for m in self.tiers[:place] if _mover(self.links, memory, m.name))
+        return (memory, *self.way_back(nearer))
 
     @property
     def mac_engines(self) -> tuple[MacEngine, ...]:
@@ -104,26 +134,57 @@ def build(spec: Any) -> Machine:
     }
     movers = {name: links.get(s.kind)(name, s) for name, s in spec.interconnect.items()}
     _need(mems)
-    if not any(isinstance(m, Dma) for m in movers.values()):
-        off = min(n for n, m in mems.items() if m.off_chip)
-        on = min(n for n, m in mems.items() if not m.off_chip)
-        movers["dma"] = Dma("dma", Dma.Spec.model_validate({"from": off, "to": on}))
     _names_exist(spec, mems, units, movers)
+    _join(mems, movers)
     table = load_table(spec.energy.table).with_overrides(spec.energy.overrides)
     return Machine(spec, mems, units, movers, table)
 
 
 def _need(mems: dict[str, Memory]) -> None:
-    """Exactly one memory that holds the model and one on chip: operands lie in these two."""
+    """One memory on chip, for operands, and at least one behind it that holds the model."""
     for off, what in ((True, "dram"), (False, "sram")):
         found = sorted(name for name, m in mems.items() if m.off_chip is off)
-        if len(found) != 1:
+        if not found or (len(found) > 1 and not off):
             having = f"has {len(found)} {what}s ({', '.join(found)})" if found else f"has no {what}"
             raise InputError(
-                f"memory {having}: a machine has one that holds the model and one on chip",
+                f"memory {having}: a machine has one on chip and drams that hold the model",
                 code="E202",
                 details={"path": "memory"},
             )
+
+
+def _tiers(mems: Mapping[str, Memory]) -> tuple[Memory, ...]:
+    off = [m for _, m in sorted(mems.items()) if m.off_chip]
+    return tuple(sorted(off, key=lambda m: -m.peak_bytes_per_s))
+
+
+def _mover(movers: Mapping[str, Link], one: str, other: str) -> Dma | None:
+    """The first DMA, by name, whose ends are these two."""
+    for _, link in sorted(movers.items()):
+        if isinstance(link, Dma) and {link.spec.from_, link.spec.to} == {one, other}:
+            return link
+    return None
+
+
+def _join(mems: Mapping[str, Memory], movers: dict[str, Link]) -> None:
+    """Add the DMAs that the description leaves out: nearest memory to chip, each to the one nearer.
+
+    They keep up with the memories they join; a description that gives any keeps its own.
+    """
+    tiers = _tiers(mems)
+    chip = min(n for n, m in mems.items() if not m.off_chip)
+    alone = len(tiers) == 1 and any(isinstance(x, Dma) for x in movers.values())
+    if not alone and _mover(movers, tiers[0].name, chip) is None:
+        _add(movers, "dma", tiers[0].name, chip)
+    for i, tier in enumerate(tiers[1:], 1):
+        if not any(_mover(movers, tier.name, nearer.name) for nearer in tiers[:i]):
+            _add(movers, f"{tier.name}_dma", tier.name, tiers[i - 1].name)
+
+
+def _add(movers: dict[str, Link], name: str, source: str, target: str) -> None:
+    while name in movers:
+        name += "_"
+    movers[name] = Dma(name, Dma.Spec.model_validate({"from": source, "to": target}))
 
 
 def _names_exist(

@@ -7,12 +7,13 @@ reserves, puts and frees what.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
 from archsim.components.base import MacEngine
 from archsim.ir.mapping import REUSED, Mapping
-from archsim.ir.problem import Extents, Ints
+from archsim.ir.problem import Extents, Ints, packed_bytes
 from archsim.ir.reuse import Segment
 from archsim.ir.target import Cost, Tiles
 from archsim.sim.program import Leaf
@@ -116,7 +117,8 @@ class MacWriter(Writer):
             * bits["in"]
             // 8
         )
-        self.weight_bytes: Ints = -(-size["b"] * size["k"] * size["n"] * bits["weight"] // 8)
+        elements = size["b"] * size["k"] * size["n"]
+        self.weight_bytes: Ints = packed_bytes(elements, self.view.weight_bits)
         self.outputs: Ints = size["b"] * size["m"] * size["n"]
 
     def _leaf(self, i: int) -> Leaf:
@@ -151,7 +153,8 @@ class MacWriter(Writer):
         slots = self.mapping.buffers[operand].slots
         channel = self.channel(operand, loader, self.array, slots)
         if moves.enter:
-            rows.append(self.load(loader, channel, tensor, operand, size))
+            again = not shape.first[REUSED[operand]]
+            rows.append(self.load(loader, channel, tensor, operand, size, again=again))
             step.take.append(channel)
         if moves.leave:
             step.free.append(channel)
@@ -163,7 +166,8 @@ class MacWriter(Writer):
         row = self.draft(self.array, duration_ps(cycles, hz), lag_ps)
         size = self.shapes[i].size
         macs = size["b"] * size["m"] * size["n"] * size["k"]
-        reads = int(cost.in_reads[i]) * bits["in"] + int(cost.weight_reads[i]) * bits["weight"]
+        reads = int(cost.in_reads[i]) * bits["in"]
+        reads += ceil(int(cost.weight_reads[i]) * self.view.weight_bits)
         partial = bits["partial"]
         row.counts = {
             f"mac.{self.dtype}": macs,

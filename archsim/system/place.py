@@ -15,6 +15,7 @@ from archsim.ir.mapping import Mapping
 from archsim.ir.op import Kind, Op
 from archsim.ir.tensor import Role, Tensor
 from archsim.system.build import Machine, selects
+from archsim.system.tiers import Homes
 
 WINDOW = 4  # ops in flight: the sequencer issues no further ahead of the oldest unfinished one
 FLASH = "flash_attention"  # the template that takes scores, softmax and values as one stage
@@ -86,7 +87,8 @@ class Plan:
         resident: tensors that stay on chip; the others pass through DRAM.
         resident_bytes: most that resident tensors occupy at once.
         stream_bytes: on-chip room left for tiles.
-        dram_bytes: bytes held in DRAM, by role.
+        dram_bytes: bytes held behind the chip, by role.
+        homes: where tensors lie that the nearest memory does not hold.
         unmatched: dispatch and mapping rules that no op matched.
     """
 
@@ -99,6 +101,7 @@ class Plan:
     dram_bytes: MappingType[str, int]
     accumulator_bits: int
     unmatched: tuple[str, ...] = field(default=())
+    homes: Homes = field(default_factory=Homes)
 
     @property
     def page_bytes(self) -> int:

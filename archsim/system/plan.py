@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -32,6 +32,7 @@ from archsim.system.place import (
 )
 from archsim.system.residency import choose_resident
 from archsim.system.room import Room
+from archsim.system.tiers import Homes, settle
 
 
 def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
@@ -43,7 +44,11 @@ def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
     """
     blocks, used = stage_blocks(graph, machine)
     resident, resident_bytes = choose_resident(graph, machine, blocks)
-    need = check_capacity(graph, machine, resident)
+    kept = resident | _inside(blocks)
+    homes = Homes()
+    if len(machine.tiers) > 1:
+        homes = settle(graph, machine, blocks, kept)
+    need = homes.need() or check_capacity(graph, machine, kept)
     stream = machine.sram.capacity_bytes - resident_bytes
     page = max(1, stream // PAGES)
     budget = page * (PAGES // 2)  # two stages in flight, each with half the room
@@ -64,7 +69,15 @@ def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
         dram_bytes=need,
         accumulator_bits=accumulator_bits,
         unmatched=tuple(r for r in rules if r not in used),
+        homes=homes,
     )
+
+
+def _inside(blocks: Sequence[StagedBlock]) -> frozenset[str]:
+    """Tensors that never leave a stage: they exist tile by tile only."""
+    stages = [stage for block in blocks for stage in block.stages]
+    written = {a.tensor for stage in stages for op in stage.ops for a in op.writes}
+    return frozenset(written - {name for stage in stages for name in stage.writes})
 
 
 def _chosen(stage: Stage, room: Room) -> Stage:
@@ -128,7 +141,7 @@ def array_cost(
 
     def cost(tiles: Tiles) -> Cost:
         bare = engine.cost(tiles, dtype)
-        bits = bare.in_reads * view.bits["in"] + bare.weight_reads * view.bits["weight"]
+        bits = bare.in_reads * view.bits["in"] + bare.weight_reads * view.weight_bits
         bits = bits + (bare.out_writes + bare.out_reads) * partial
         fed = np.ceil(bits / 8 / feed).astype(np.int64)
         return replace(bare, cycles=np.maximum(bare.cycles, fed))

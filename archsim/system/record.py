@@ -16,13 +16,15 @@ from archsim.ir.record import (
     RowRecord,
     RunRecord,
     StageRecord,
+    TierRecord,
 )
 from archsim.system.build import Machine
 from archsim.system.place import Plan, Stage
 from archsim.system.simulate import Timed
+from archsim.system.tiers import tier_bytes
 
 # counts that measure and spend nothing
-FREE = {"array", "vector.points", "vector.cycles"}
+FREE = {"array", "skipped", "staging", "vector.points", "vector.cycles"}
 
 
 def record(plan: Plan, bound: BoundRecord, timed: Timed | None) -> RunRecord:
@@ -37,6 +39,7 @@ def record(plan: Plan, bound: BoundRecord, timed: Timed | None) -> RunRecord:
         _tiles_bytes(plan),
         machine.sram.capacity_bytes,
         dict(plan.dram_bytes),
+        _tiers(plan),
     )
     common = {
         "graph": plan.graph,
@@ -77,10 +80,30 @@ def _rows(timed: Timed) -> Iterable[RowRecord]:
             else (None, None, None, None, timed.critical_ps, None)
         )
     ]  # fmt: skip
-    counted = zip(book.program.rows, book.counts, timed.count.tolist(), *columns, strict=True)
-    for row, counts, executions, *times in counted:
+    counted = zip(
+        book.program.rows, book.counts, book.holds, timed.count.tolist(), *columns, strict=True
+    )
+    for row, counts, holds, executions, *times in counted:
         unit = units[row.unit]
-        yield RowRecord(unit.name, unit.timeline is not None, row.op, counts, executions, *times)
+        yield RowRecord(unit.name, unit.timeline, row.op, counts, executions, *times, holds)
+
+
+def _tiers(plan: Plan) -> tuple[TierRecord, ...]:
+    """What each memory behind the chip holds; a lone one holds everything."""
+    machine, homes = plan.machine, plan.homes
+    moved = tier_bytes(plan)
+    return tuple(
+        TierRecord(
+            m.name,
+            m.capacity_bytes,
+            m.peak_bytes_per_s,
+            machine.route(m.name),
+            dict(homes.held.get(m.name, {}) if homes.held else plan.dram_bytes),
+            homes.reserved(m.name),
+            moved[m.name],
+        )
+        for m in machine.tiers
+    )
 
 
 def _stage(stage: Stage, repeats: int) -> StageRecord:
@@ -153,6 +176,7 @@ def price(machine: Machine, key: str) -> Price | None:
         InputError: for an action without a row in the machine's table.
     """
     kind, _, action = key.partition(".")
+    owner, _, action_there = action.partition(".")
     if kind in FREE or key in FREE:
         return None
     if kind == "sram":
@@ -162,8 +186,16 @@ def price(machine: Machine, key: str) -> Price | None:
     elif kind == "dram":
         row = machine.table.of(machine.dram.energy_class(), action.partition(".")[0])
         component = machine.dram.name
+    elif kind == "tier":
+        memory = machine.memories[owner]
+        row = machine.table.of(memory.energy_class(), action_there.partition(".")[0])
+        component = owner
     elif kind == "dma":
         row, component = machine.table.of("dma", action), machine.dma.name
+    elif kind == "hop":
+        if action_there != "taken":
+            return None  # the same bytes at its other end
+        row, component = machine.table.of("dma", "transfer"), owner
     else:
         row, component = machine.table.of(kind, action), kind
     return Price(component, row.pj, row.source, row.accuracy)

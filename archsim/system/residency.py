@@ -49,7 +49,7 @@ def _refuse_spills(graph: OpGraph, machine: Machine, spilled: set[str]) -> None:
         Infeasible: E401 with the largest one.
     """
     allowed = machine.spec.placement.activations
-    if not spilled or not allowed or machine.dram.name in allowed:
+    if not spilled or not allowed or any(m.name in allowed for m in machine.tiers):
         return
     largest = max(sorted(spilled), key=lambda name: graph.tensors[name].bytes)
     raise Infeasible(

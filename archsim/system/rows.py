@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from archsim.sim.program import Channel, Leaf, Loop, Program, Row, Unit
 
@@ -24,6 +24,8 @@ class Draft:
     put: list[int] = field(default_factory=list)
     free: list[int] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    holds: dict[str, int] = field(default_factory=dict)  # bytes by memory, taken or given back
+    beside: list[Draft] = field(default_factory=list)  # rows of other units for the same tile
 
 
 class Book:
@@ -70,9 +72,17 @@ class Book:
         self.drafts.append(draft)
         return len(self.drafts) - 1
 
+    def deepen(self, channel: int, depth: int) -> None:
+        """Give a channel its depth once it is known."""
+        self._channels[channel] = replace(self._channels[channel], depth=depth)
+
+    def rehome(self, channel: int, producer: int) -> None:
+        """Let another unit fill a channel."""
+        self._channels[channel] = replace(self._channels[channel], producer=producer)
+
     def leaf(self, drafts: Iterable[Draft]) -> Leaf:
-        """A leaf of rows, in order."""
-        return Leaf(tuple(self.row(d) for d in drafts))
+        """A leaf of rows, in order; the rows beside one come before it."""
+        return Leaf(tuple(self.row(r) for d in drafts for r in (*d.beside, d)))
 
     def close(self, tree: Iterable[Loop | Leaf]) -> Program:
         """The finished program."""
@@ -95,3 +105,7 @@ class Book:
     def counts(self) -> tuple[dict[str, int], ...]:
         """What each execution of a row counts, by row id."""
         return tuple(d.counts for d in self.drafts)
+
+    def holds(self) -> tuple[dict[str, int], ...]:
+        """Bytes that each execution of a row takes up in a memory, or gives back, by row id."""
+        return tuple(d.holds for d in self.drafts)

@@ -18,6 +18,7 @@ from archsim.system.kernel_rows import KernelWriter
 from archsim.system.mac_rows import MacWriter
 from archsim.system.place import PAGES, WINDOW, Plan, Stage, StagedBlock
 from archsim.system.rows import ISSUE, RETIRE, Book, Draft
+from archsim.system.staging import give_room, settle_depths, take_room
 from archsim.system.vector_rows import VectorWriter
 from archsim.system.writer import Part, Writer
 
@@ -32,6 +33,7 @@ class Schedule:
     counts: tuple[dict[str, int], ...]
     stages: tuple[Stage, ...]
     repeats: tuple[int, ...]  # by stage
+    holds: tuple[dict[str, int], ...]  # by row: bytes taken up, or given back, by memory
 
 
 class Sequencer:
@@ -54,7 +56,11 @@ class Sequencer:
         for block in self.plan.blocks:
             tree += self._block(block)
         return Schedule(
-            self.book.close(tree), self.book.counts(), tuple(self.stages), tuple(self.repeats)
+            self.book.close(tree),
+            self.book.counts(),
+            tuple(self.stages),
+            tuple(self.repeats),
+            self.book.holds(),
         )
 
     def _block(self, block: StagedBlock) -> list[Loop | Leaf]:
@@ -70,16 +76,18 @@ class Sequencer:
         entries: list[list[Draft]] = []
         for writer in writers:
             part = writer.write()
+            settle_depths(writer)
             parts.append(part)
-            entries.append([row for row in part.first.values() if not row.take])
+            entries.append([r for r in part.first.values() if set(r.take) <= part.staged])
         told, gates = self._waits(block, parts, [w.needs for w in writers])
         body: list[Loop | Leaf] = []
         for j, part in enumerate(parts):
             tell = told.get(j, []) + (told.get(BEFORE, []) if j == len(parts) - 1 and count > 1
                                       else [])  # fmt: skip
+            body += take_room(writers[j], self.retire)
             body.append(self._issue(block.stages[j], base + j, entries[j], gates.get(j, [])))
             body += part.tree
-            body.append(self._retire(block.stages[j], base + j, part, tell))
+            body.append(self._retire(writers[j], tell))
         self.written.update(name for stage in block.stages for name in stage.writes)
         before: list[Loop | Leaf] = []
         after: list[Loop | Leaf] = []
@@ -166,7 +174,7 @@ class Sequencer:
         rows = [place]
         pages = self._pages(stage)
         if pages:
-            rows.append(Draft(self.issue, index, run=pages, reserve=[self.pages], put=[self.pages]))
+            rows.append(self._room(self.issue, index, pages, 1))
         go = Draft(self.issue, index, dur_ps=stage.launch_ps)
         for row in entries:
             channel = self.book.shared(
@@ -185,21 +193,31 @@ class Sequencer:
             rows.append(row)
         return self.book.leaf([*rows, go])
 
-    def _retire(self, stage: Stage, index: int, part: Part, tell: list[int]) -> Leaf:
-        done = self.book.shared(
-            f"done<{self.book.name(part.finisher)}", part.finisher, self.retire, WINDOW + 1
-        )
-        end = part.last[part.finisher]
-        end.reserve.append(done)
-        end.put.append(done)
+    def _retire(self, writer: Writer, tell: list[int]) -> Leaf:
+        stage, index, part = writer.stage, writer.index, writer.part
         row = Draft(self.retire, index)
-        row.take += [done, self.window]
-        row.free += [done, self.window]
-        rows = [self._tell(row, tell)]
+        for unit in (part.finisher, *sorted(part.drains)):
+            done = self.book.shared(f"done<{self.book.name(unit)}", unit, self.retire, WINDOW + 1)
+            end = part.last[unit]
+            end.reserve.append(done)
+            end.put.append(done)
+            row.take.append(done)
+            row.free.append(done)
+        row.take.append(self.window)
+        row.free.append(self.window)
+        rows = [self._tell(row, tell), *give_room(writer, self.retire)]
         pages = self._pages(stage)
         if pages:
-            rows.append(Draft(self.retire, index, run=pages, take=[self.pages], free=[self.pages]))
+            rows.append(self._room(self.retire, index, pages, -1))
         return self.book.leaf(rows)
+
+    def _room(self, unit: int, index: int, pages: int, sign: int) -> Draft:
+        """Pages of the chip taken or given back."""
+        held = {self.plan.machine.sram.name: sign * self.plan.page_bytes}
+        row = Draft(unit, index, run=pages, holds=held)
+        (row.reserve if sign > 0 else row.take).append(self.pages)
+        (row.put if sign > 0 else row.free).append(self.pages)
+        return row
 
     def _pages(self, stage: Stage) -> int:
         if stage.exclusive:

@@ -9,6 +9,8 @@ from archsim.core.units import PS_PER_S
 from archsim.sim.program import Leaf, Loop
 from archsim.system.place import Plan, Stage
 from archsim.system.rows import COMPUTE, LOAD, STORE, Book, Draft
+from archsim.system.staging import bring, direct_home, send
+from archsim.system.tiers import Lane
 
 
 @dataclass
@@ -28,6 +30,8 @@ class Part:
     first: dict[int, Draft]
     last: dict[int, Draft]
     finisher: int
+    staged: set[int] = field(default_factory=set)  # channels that bring what lies further away
+    drains: set[int] = field(default_factory=set)  # units that must end too, beside the finisher
 
 
 def duration_ps(cycles: int, clock_hz: float) -> int:
@@ -45,6 +49,9 @@ class Writer:
         self.part = Part([], {}, {}, -1)
         self.needs: dict[int, set[str]] = {}  # tensors each unit reads: it waits for their writers
         self.held: list[tuple[int, int]] = []  # (unit, channel) given back at the stage's end
+        self.lanes: set[Lane] = set()  # lanes between memories that this stage uses
+        self.tickets: list[tuple[Lane, int]] = []  # units whose first row waits for room in one
+        self.loose: set[int] = set()  # channels whose depth is known when the stage is written
         self._channels: dict[str, int] = {}
 
     def write(self) -> Part:
@@ -84,13 +91,19 @@ class Writer:
         operand: str,
         size_bytes: int,
         efficiency: float | None = None,
+        *,
+        again: bool = False,
     ) -> Draft:
         """Bring a tile of a tensor in from DRAM.
 
         `efficiency` is the share of the peak bandwidth that it reaches; default: the memory's own.
+        `again`: the tile was read before in this stage, so nothing of it is staged once more.
         """
-        self.need(unit, tensor)
         role = self.role(tensor)
+        home = direct_home(self.plan, tensor)
+        if home is not None and operand != "partial":
+            return self._load_direct(home, unit, channel, tensor, f"{role}.{operand}", size_bytes)
+        self.need(unit, tensor)
         dma, dram = self.machine.dma, self.machine.dram
         row = self.draft(unit, dma.transfer_ps(dram, size_bytes, efficiency), dram.latency_ps)
         row.reserve.append(channel)
@@ -99,6 +112,28 @@ class Writer:
             f"dram.read.{role}.{operand}": size_bytes,
             "sram.write": size_bytes,
             "dma.transfer": size_bytes,
+        }
+        if operand != "partial" and not again:
+            bring(self, row, tensor, size_bytes)
+        return row
+
+    def _load_direct(
+        self, home: str, unit: int, channel: int, tensor: str, what: str, size_bytes: int
+    ) -> Draft:
+        """Bring a tile in from a memory that has a DMA of its own to the chip."""
+        memory = self.machine.memories[home]
+        dma = self.machine.mover(home, self.machine.sram.name)
+        unit = self.book.unit(f"{self.book.name(unit)}.{home}", LOAD, home)
+        self.book.rehome(channel, unit)
+        self.need(unit, tensor)
+        row = self.draft(unit, dma.transfer_ps(memory, size_bytes), memory.latency_ps)
+        row.reserve.append(channel)
+        row.put.append(channel)
+        row.counts = {
+            f"tier.{home}.read.{what}": size_bytes,
+            "sram.write": size_bytes,
+            f"hop.{dma.name}.taken": size_bytes,
+            f"hop.{dma.name}.given": size_bytes,
         }
         return row
 
@@ -121,6 +156,8 @@ class Writer:
             "sram.read": size_bytes,
             "dma.transfer": size_bytes,
         }
+        if operand != "partial":
+            send(self, row, role, size_bytes)
         return row
 
     def role(self, tensor: str) -> str:

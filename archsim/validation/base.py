@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from archsim.core.registry import Registry
 
 Row = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What stands beside a measured row: the groups it counts in, and its two rooflines' terms.
+
+    Attributes:
+        groups: suffixes of the metrics that it counts in too, such as `A100` and `A100.wave`.
+        fit: rows of one machine, among which a scaled roofline is fitted.
+        compute_us, memory_us: operations and compulsory bytes at the machine's peaks.
+    """
+
+    groups: tuple[str, ...]
+    fit: str
+    compute_us: float
+    memory_us: float
 
 
 class Adapter:
@@ -18,7 +35,11 @@ class Adapter:
 
     kind: ClassVar[str]
     NEEDS: ClassVar[tuple[str, ...]]
-    ID: ClassVar[str]  # column that names a row
+    ID: ClassVar[str] = ""  # column that names a row, where the table has one
+
+    def __init__(self, set_: Sequence[str] = ()) -> None:
+        """An adapter whose every run is given these overrides of the machine."""
+        self.set_ = tuple(set_)
 
     def run(self, row: Row) -> dict[str, float]:
         """What archsim says, by metric.
@@ -28,9 +49,17 @@ class Adapter:
         """
         raise NotImplementedError
 
+    def label(self, row: Row) -> str:
+        """Name of a row in reports."""
+        return row[self.ID]
+
     def gates(self, metric: str, row: Row) -> bool:
         """Whether a metric of a row counts, where the table's own figure is known to be sound."""
         return True
+
+    def beside(self, row: Row) -> Beside | None:
+        """Groups and rooflines of a row of a measured table; None where there are none."""
+        return None
 
 
 adapters: Registry[Adapter] = Registry("archsim.validation.adapters", Adapter)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite, nan
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean, median, quantiles
 from typing import Any
 
+import numpy as np
+
 from archsim.core.errors import ArchsimError, InputError
-from archsim.validation.base import Row, adapters
+from archsim.validation.base import Adapter, Beside, Row, adapters
+from archsim.validation.rooflines import ape_pct, fit
 from archsim.validation.suite import (
     HERE,
     Suite,
@@ -38,6 +43,7 @@ class Case:
     status: str  # pass | fail | unsupported
     gating: bool
     reason: str | None = None
+    beside: Beside | None = None
 
     @property
     def ape_pct(self) -> float | None:
@@ -85,6 +91,7 @@ class ValidationResult:
             out[name] = _statistics([c for c in cases if c not in loose], tolerance)
             if loose:
                 out[f"{name}.ungated"] = _statistics(loose, Tolerance("report"))
+            out |= _groups(name, cases)
         return out
 
     def to_dict(self) -> dict[str, Any]:
@@ -142,15 +149,52 @@ def _p90(errors: list[float]) -> float:
     return quantiles(errors, n=10, method="inclusive")[8]
 
 
+def _groups(name: str, cases: list[Case]) -> dict[str, dict[str, Any]]:
+    """Statistics by machine and class, each beside those of the two rooflines."""
+    rows = [(c, c.beside) for c in cases if c.beside and c.want]
+    want = np.array([c.want for c, _ in rows], float)
+    compute = np.array([b.compute_us for _, b in rows], float)
+    memory = np.array([b.memory_us for _, b in rows], float)
+    plain = ape_pct(np.maximum(compute, memory), want)
+    scaled = np.zeros(len(rows))
+    for machine in {b.fit for _, b in rows}:
+        of = np.array([b.fit == machine for _, b in rows])
+        roof = fit(compute[of], memory[of], want[of])
+        scaled[of] = ape_pct(roof.us(compute[of], memory[of]), want[of])
+    out = {}
+    for group in sorted({g for _, b in rows for g in b.groups}):
+        of = np.array([group in b.groups for _, b in rows])
+        found = _statistics([c for c, b in rows if group in b.groups], Tolerance("report"))
+        best = float(scaled[of].mean())
+        out[f"{name}.{group}"] = {
+            **found,
+            "plain_roofline_mape_pct": float(plain[of].mean()),
+            "scaled_roofline_mape_pct": best,
+            "beats_scaled_roofline": found["mape_pct"] < best,
+        }
+    return out
+
+
 def list_suites() -> list[SuiteInfo]:
     """Every suite: what it proves, rows, tolerance, last measured error."""
     return [SuiteInfo.of(load_suite(name)) for name in suite_names()]
 
 
 def validate(
-    name: str, table: Path | None = None, limit: int | None = None, workers: int = 1
+    name: str,
+    table: Path | None = None,
+    limit: int | None = None,
+    workers: int = 1,
+    set_: Sequence[str] = (),
 ) -> ValidationResult:
     """Run a suite on its own table, or on another of the same columns.
+
+    Args:
+        name: of the suite.
+        table: of rows; the suite's own where there is none.
+        limit: rows at most.
+        workers: processes.
+        set_: overrides of every machine that is run, to see what a parameter is worth.
 
     Raises:
         InputError: for an unknown suite, a table that cannot be read or lacks a column, a limit
@@ -160,24 +204,24 @@ def validate(
     if limit is not None and limit < 1:
         raise InputError(f"limit must be 1 or more, got {limit}", code="E107")
     suite = load_suite(name)
-    adapter = adapters.get(name)()
+    adapter = adapters.get(name)(set_)
     path = table or HERE / "tables" / suite.table
     rows = read_table(path)
     check_columns(path, rows, adapter, suite)
     rows = rows[:limit]
     if workers > 1:
         with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
-            found = list(pool.map(_row, [name] * len(rows), rows, chunksize=8))
+            found = list(pool.map(partial(_row, suite, adapter), rows, chunksize=8))
     else:
-        found = [_row(name, row) for row in rows]
+        found = [_row(suite, adapter, row) for row in rows]
     cases = tuple(case for some in found for case in some)
     return ValidationResult(suite, len(rows), cases, time.perf_counter() - began)
 
 
-def _row(name: str, row: Row) -> list[Case]:
-    suite, adapter = load_suite(name), adapters.get(name)()
-    label = row[adapter.ID]
+def _row(suite: Suite, adapter: Adapter, row: Row) -> list[Case]:
+    label = adapter.label(row)
     try:
+        beside = adapter.beside(row)
         got = adapter.run(row)
         gated = {metric for metric in suite.metrics if adapter.gates(metric, row)}
     except ArchsimError as error:
@@ -194,7 +238,7 @@ def _row(name: str, row: Row) -> list[Case]:
             Case(
                 label, metric, want, got[metric],
                 "pass" if fine else "fail", gates and tolerance.gating,
-                None if fine else f"wanted {want:g}, got {got[metric]:g}",
+                None if fine else f"wanted {want:g}, got {got[metric]:g}", beside,
             )
         )  # fmt: skip
     return cases

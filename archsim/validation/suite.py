@@ -37,6 +37,9 @@ class Suite(Spec):
     source: str
     """Where the table comes from."""
 
+    fit: str = ""
+    """Rows on which parameters of the machine were fitted: agreement there is no proof."""
+
     measured: str
     """Error when it was last run."""
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from archsim.ir.op import Access, Dim, Kind, Op, dims
 from archsim.ir.tensor import Role
+from archsim.lowering.architectures._moe import expert_ops
 from archsim.lowering.parts import Parts
 from archsim.lowering.phase import Sequences
 
 if TYPE_CHECKING:
-    from archsim.lowering.architectures.transformer import Transformer
+    from archsim.lowering.architectures._description import Transformer
 
 
 def embedding(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
@@ -50,33 +51,60 @@ def _rows(table: Access, used: int, rows: int, width: int) -> Access:
     return Access(table.tensor, (), used * width if used < rows else None)
 
 
-def feed_forward(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
-    """Two or three matrices and their activation, from attention's result to `hidden.out`."""
-    size, inner = (s.tokens, m.hidden), (s.tokens, m.ffn)
-    before = p.tensor("attn.added" if m.norm_first else "attn.normed", size)
-    source, out = before, p.tensor("hidden.out", size)
-    added = out if m.norm_first else p.tensor("ffn.added", size)
+def feed_forward(p: Parts, m: Transformer, s: Sequences, layer: int, *, moe: bool) -> list[Op]:
+    """Matrices or experts and their activation, from attention's result to `hidden.out`."""
+    size = (s.tokens, m.hidden)
+    out, parallel = p.tensor("hidden.out", size), m.block == "parallel"
+    before = p.tensor(_before(m), size)
     ops: list[Op] = []
+    source = before
     if m.norm_first:
-        source = p.tensor("ffn.normed", size)
-        ops.append(p.norm("ffn_norm", m.norm, before, source, size))
-    up, acted = p.tensor("ffn.raised", inner), p.tensor("ffn.acted", inner)
-    gate = [p.tensor("ffn.gated", inner)] if m.ffn_matrices == 3 else []
-    for name, result in (("gate", gate), ("up", [up])):
-        ops += [
-            p.linear(f"ffn.{name}", "ffn", source, r, (*inner, m.hidden), bias=m.ffn_bias)
-            for r in result
-        ]
-    forms = (m.activation, "mul") if gate else (m.activation,)
+        source = p.tensor("ffn.normed" if not parallel or m.parallel_norms == 2 else "attn.normed",
+                          size)  # fmt: skip
+        if not parallel or m.parallel_norms == 2:
+            ops.append(p.norm("ffn_norm", m.norm, before, source, size))
     lowered = p.tensor("ffn.lowered", size)
-    ops += [
-        p.vector("ffn.act", "activation", [*gate, up], [acted], inner, *forms),
-        p.linear("ffn.down", "ffn", acted, lowered, (*size, m.ffn), bias=m.ffn_bias),
-        p.vector("ffn.residual", "residual", [lowered, before], [added], size, "add"),
-    ]
+    body = (
+        expert_ops(p, m, s, source, lowered, layer) if moe else _matrices(p, m, s, source, lowered)
+    )
+    ops += body
+    if m.sandwich_norms:
+        after = p.tensor("ffn.after", size)
+        ops.append(p.norm("ffn_after_norm", m.norm, lowered, after, size))
+        lowered = after
+    added = out if m.norm_first else p.tensor("ffn.added", size)
+    terms = [lowered, p.tensor("attn.projected", size), before] if parallel else [lowered, before]
+    ops.append(
+        p.vector("ffn.residual", "residual", terms, [added], size, *["add"] * (len(terms) - 1))
+    )
     if not m.norm_first:
         ops.append(p.norm("ffn_norm", m.norm, added, out, size))
     return ops
+
+
+def _before(m: Transformer) -> str:
+    """The tensor that the feed-forward part adds itself to."""
+    if m.block == "parallel":
+        return "hidden"
+    return "attn.added" if m.norm_first else "attn.normed"
+
+
+def _matrices(p: Parts, m: Transformer, s: Sequences, source: Access, lowered: Access) -> list[Op]:
+    """Up (and gate), activation, down."""
+    size, inner = (s.tokens, m.hidden), (s.tokens, m.ffn)
+    up, acted = p.tensor("ffn.raised", inner), p.tensor("ffn.acted", inner)
+    gate = [p.tensor("ffn.gated", inner)] if m.ffn_matrices == 3 else []
+    ops = [
+        p.linear(f"ffn.{name}", "ffn", source, r, (*inner, m.hidden), bias=m.ffn_bias)
+        for name, result in (("gate", gate), ("up", [up]))
+        for r in result
+    ]
+    forms = (m.activation, "mul") if gate else (m.activation,)
+    return [
+        *ops,
+        p.vector("ffn.act", "activation", [*gate, up], [acted], inner, *forms),
+        p.linear("ffn.down", "ffn", acted, lowered, (*size, m.ffn), bias=m.ffn_bias),
+    ]
 
 
 def head(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
@@ -97,7 +125,9 @@ def head(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
         logits = p.tensor("logits", (rows, m.vocab))
         tied = Access("embed.table") if m.tied else None
         size = (rows, m.vocab, m.hidden)
-        ops.append(p.linear("lm_head", "lm_head", last, logits, size, tied=tied))
+        ops.append(
+            p.linear("lm_head", "lm_head", last, logits, size, tied=tied, bias=m.lm_head_bias)
+        )
     if m.pooler:
         pooled, acted = (p.tensor(n, (s.batch, m.hidden)) for n in ("pooled", "pooled.tanh"))
         size = (s.batch, m.hidden, m.hidden)

@@ -1,4 +1,4 @@
-"""An op graph written out: GEMM, convolution, vector, lookup and move ops by name and size."""
+"""An op graph written out: one op a line, by name and size; attention is a line of several."""
 
 from __future__ import annotations
 
@@ -11,140 +11,23 @@ from pydantic import Field, model_validator
 from archsim.core.spec import Spec, problem
 from archsim.ir.graph import Block
 from archsim.ir.op import Access, Kind, Op
-from archsim.ir.tensor import Role
+from archsim.ir.tensor import DTYPES, Role, Tensor
+from archsim.lowering.architectures._graph_attention import attention
+from archsim.lowering.architectures._graph_lines import (
+    AnyLine,
+    AttentionLine,
+    ConvLine,
+    GatherLine,
+    GemmLine,
+    MoveLine,
+    VectorLine,
+)
 from archsim.lowering.architectures.base import Architecture, Objection
 from archsim.lowering.convolution import Geometry, Image, Pair, convolve, pair
 from archsim.lowering.parts import Parts
 from archsim.lowering.phase import AnyPhase, Count, Infer, Several
 
-Primitive = Literal["add", "mul", "max", "exp", "div", "rsqrt", "gather"]
-Few = Annotated[int, Field(ge=1, le=1000)]
-Padding = Annotated[int, Field(ge=0, le=1_000_000)]
-
-
-class _Line(Spec):
-    """What every op of a graph file has."""
-
-    name: str = Field(examples=["proj"], min_length=1)
-    """Unique name."""
-
-    after: tuple[str, ...] | str = ()
-    """Earlier ops whose results are read, the main input first; none: it comes from memory."""
-
-    op_class: str | None = None
-    """Class that reports and rules use. Default: the kind."""
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Names of the ops read."""
-        return (self.after,) if isinstance(self.after, str) else self.after
-
-
-class GemmLine(_Line):
-    """`b` independent products of m x k and k x n."""
-
-    kind: Literal["gemm"]
-    """Which op this is."""
-
-    m: Count
-    """Rows of the result."""
-
-    n: Count
-    """Columns of the result."""
-
-    k: Count
-    """Length of the reduction."""
-
-    b: Count = 1
-    """Independent products, each with its own weights."""
-
-
-class ConvLine(_Line):
-    """A convolution."""
-
-    kind: Literal["conv"]
-    """Which op this is."""
-
-    channels: Count
-    """Input channels."""
-
-    height: Count
-    """Input height."""
-
-    width: Count
-    """Input width."""
-
-    out_channels: Count
-    """Filters."""
-
-    kernel: Count | tuple[Count, Count]
-    """Height and width of a filter."""
-
-    stride: Count | tuple[Count, Count] = 1
-    """Step of the window."""
-
-    padding: Padding | tuple[Padding, Padding] = 0
-    """Zeros around the input."""
-
-    dilation: Count | tuple[Count, Count] = 1
-    """Distance between the taps."""
-
-    groups: Count = 1
-    """Groups of channels; as many as there are is depthwise."""
-
-
-class VectorLine(_Line):
-    """A vector op over rows x cols points."""
-
-    kind: Literal["vector"]
-    """Which op this is."""
-
-    rows: Count
-    """Rows."""
-
-    cols: Count
-    """Points of a row."""
-
-    primitives: dict[Primitive, Few] = Field(examples=[{"add": 1}], min_length=1)
-    """Arithmetic at each point."""
-
-    row_primitives: dict[Primitive, Few] = {}
-    """Arithmetic once a row."""
-
-    reduces: bool = False
-    """A whole row must be held before its result is known, as in softmax."""
-
-
-class GatherLine(_Line):
-    """Rows looked up in a table."""
-
-    kind: Literal["gather"]
-    """Which op this is."""
-
-    rows: Count
-    """Rows taken."""
-
-    cols: Count
-    """Elements of a row."""
-
-    table_rows: Count
-    """Rows of the table."""
-
-
-class MoveLine(_Line):
-    """Data that change place."""
-
-    kind: Literal["move"]
-    """Which op this is."""
-
-    rows: Count
-    """Rows."""
-
-    cols: Count
-    """Elements of a row."""
-
-
-AnyLine = GemmLine | ConvLine | VectorLine | GatherLine | MoveLine
+PlainLine = GemmLine | ConvLine | VectorLine | GatherLine | MoveLine
 
 
 class Ops(Spec):
@@ -204,10 +87,15 @@ def mistakes(ops: Sequence[AnyLine]) -> Iterator[Mistake]:
 
 def _reads(line: AnyLine, at: int) -> int:
     """Elements that a line reads of one of its sources; further ones are like the result."""
-    if at > 0 or isinstance(line, VectorLine | MoveLine):
+    if isinstance(line, VectorLine):
+        return line.rows * line.cols
+    if at > 0 or isinstance(line, MoveLine):
         return _writes(line)
     if isinstance(line, GemmLine):
         return line.b * line.m * line.k
+    if isinstance(line, AttentionLine):
+        wide = line.heads + 2 * line.key_heads if line.append else line.heads
+        return line.batch * line.queries * wide * line.head_dim
     if isinstance(line, ConvLine):
         return line.channels * line.height * line.width
     return line.rows
@@ -220,6 +108,10 @@ def _writes(line: AnyLine) -> int:
     if isinstance(line, ConvLine):
         high, wide = _geometry(line).out((line.height, line.width))
         return line.out_channels * high * wide
+    if isinstance(line, AttentionLine):
+        return line.batch * line.queries * line.heads * line.head_dim
+    if isinstance(line, VectorLine) and line.result == "rows":
+        return line.rows
     return line.rows * line.cols
 
 
@@ -237,6 +129,11 @@ class GraphBuilder(Architecture):
 
     spec: Graph
 
+    @property
+    def keeps_cache(self) -> bool:
+        """True where some attention reads keys and values."""
+        return any(isinstance(line, AttentionLine) for line in self.spec.ops)
+
     def objections(self, phase: AnyPhase) -> Iterator[Objection]:
         """A graph states its own extents."""
         if isinstance(phase, Infer) and phase.batch != 1:
@@ -244,11 +141,16 @@ class GraphBuilder(Architecture):
 
     def blocks(self, phase: AnyPhase, parts: Parts) -> tuple[Block, ...]:
         """Each result is a tensor named after its op."""
-        ops = tuple(_op(parts, line) for line in self.spec.ops)
-        return (Block("ops", self.spec.repeat, ops),)
+        ops: list[Op] = []
+        for line in self.spec.ops:
+            if isinstance(line, AttentionLine):
+                ops += attention(parts, line)
+            else:
+                ops.append(_op(parts, line))
+        return (Block("ops", self.spec.repeat, tuple(ops)),)
 
 
-def _op(p: Parts, line: AnyLine) -> Op:
+def _op(p: Parts, line: PlainLine) -> Op:
     name, op_class = line.name, line.op_class or line.kind
     more = [Access(f"{source}.out") for source in line.sources]
 
@@ -266,6 +168,8 @@ def _op(p: Parts, line: AnyLine) -> Op:
         op = p.batched(name, op_class, (*operands, out), (b, m, n, k))
         return replace(op, reads=(*op.reads, *more))
     size = (line.rows, line.cols)
+    if isinstance(line, VectorLine):
+        return _vector(p, line, [given(*size), *more])
     out = p.tensor(f"{name}.out", size)
     if isinstance(line, GatherLine):
         role = Role.ACTIVATION if more else Role.INDEX
@@ -273,11 +177,17 @@ def _op(p: Parts, line: AnyLine) -> Op:
         table = Access(p.weight(f"{name}.table", line.table_rows, line.cols).tensor, (), touched)
         reads = [given(line.rows, role=role), table, *more]
         return p.vector(name, op_class, reads, [out], size, "gather", kind=Kind.GATHER)
-    reads = [given(*size), *more]
-    if isinstance(line, MoveLine):
-        return Op(name, Kind.MOVE, op_class, {"M": size[0], "N": size[1]}, tuple(reads), (out,))
+    ranks = {"M": size[0], "N": size[1]}
+    return Op(name, Kind.MOVE, op_class, ranks, (given(*size), *more), (out,))
+
+
+def _vector(p: Parts, line: VectorLine, reads: list[Access]) -> Op:
+    name, size = f"{line.name}.out", (line.rows, line.cols)
+    dtype = DTYPES[line.dtype] if line.dtype else p.dtypes.of(Role.ACTIVATION)
+    shape = size if line.result == "points" else (line.rows, 1)
+    p.tensors[name] = Tensor(name, shape, dtype, Role.ACTIVATION)
     return replace(
-        p.vector(name, op_class, reads, [out], size),
+        p.vector(line.name, line.op_class or line.kind, reads, [Access(name)], size),
         primitives={str(k): n for k, n in line.primitives.items()},
         row_primitives={str(k): n for k, n in line.row_primitives.items()},
         reduces=line.reduces,

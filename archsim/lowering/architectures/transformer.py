@@ -1,163 +1,26 @@
-"""A dense Transformer: a decoder that generates with a KV cache, or an encoder.
+"""A Transformer: a decoder that generates with a KV cache, or an encoder; dense or in experts.
 
-Here are its numbers, its closed forms and its phases; the ops of a block are in `_attention` and
-`_transformer_ops`.
+Here are its phases and blocks; its numbers and closed forms are in `_description`, the ops of a
+block in `_attention`, `_mla`, `_moe` and `_transformer_ops`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Any
 
-from pydantic import Field, model_validator
-
-from archsim.core.spec import Spec, problem
 from archsim.ir.graph import Block, OpGraph
+from archsim.ir.op import Op
 from archsim.ir.tensor import DTYPES
 from archsim.lowering.architectures._attention import attention
+from archsim.lowering.architectures._description import Transformer
+from archsim.lowering.architectures._layers import Run, runs
 from archsim.lowering.architectures._transformer_ops import embedding, feed_forward, head
 from archsim.lowering.architectures.base import Architecture, Objection
 from archsim.lowering.parts import Parts
-from archsim.lowering.phase import AnyPhase, Count, Decode, DTypes, Encode, Infer, Sequences
+from archsim.lowering.phase import AnyPhase, Decode, DTypes, Encode, Infer, Sequences
 
 CONTEXT = 2048  # at which a model without a phase is counted, or all its positions where fewer
-
-
-class Transformer(Spec):
-    """A dense Transformer: a decoder that generates, or an encoder."""
-
-    architecture: Literal["transformer"] = "transformer"
-    """Which builder reads these numbers."""
-
-    layers: Count
-    """Blocks."""
-
-    hidden: Count
-    """Width of the residual stream."""
-
-    heads: Count
-    """Query heads."""
-
-    kv_heads: Count
-    """Key and value heads; fewer than `heads` is grouped, one is multi-query attention."""
-
-    head_dim: Count
-    """Width of a head."""
-
-    ffn: Count
-    """Inner width of the feed-forward part."""
-
-    ffn_matrices: Literal[2, 3]
-    """Two (up, down), or three with a gate."""
-
-    activation: Literal["silu", "gelu", "gelu_tanh", "relu"]
-    """Activation of the feed-forward part."""
-
-    norm: Literal["rms", "layer"]
-    """RMSNorm, or LayerNorm with a bias."""
-
-    position: Literal["rope", "learned", "none"]
-    """Rotary, a learned table that is added to the embedding, or none."""
-
-    vocab: Count
-    """Rows of the embedding."""
-
-    positions: int = Field(default=0, ge=0, le=1_000_000_000)
-    """Rows of the learned position table."""
-
-    position_offset: int = Field(default=0, ge=0, le=1_000_000_000)
-    """Rows at its beginning that no token uses (2 in OPT)."""
-
-    token_types: int = Field(default=0, ge=0, le=1_000_000_000)
-    """Rows of the token-type table (BERT)."""
-
-    sliding_window: Count | None = None
-    """Tokens that one attends to at most (Mistral); none where absent."""
-
-    fused_qkv: bool = True
-    """Q, K and V as one product over one weight matrix, or as three."""
-
-    norm_first: bool = True
-    """Norms before attention and feed-forward, or after their residuals (BERT)."""
-
-    qkv_bias: bool = False
-    """Biases on the Q, K and V projections."""
-
-    out_bias: bool = False
-    """Bias on the attention's output projection."""
-
-    ffn_bias: bool = False
-    """Biases on the feed-forward matrices."""
-
-    tied: bool = False
-    """The LM head shares the embedding's weights."""
-
-    lm_head: bool = True
-    """A decoder's head over the vocabulary."""
-
-    embedding_norm: bool = False
-    """A norm after the embedding (BERT)."""
-
-    final_norm: bool = True
-    """A norm after the last block."""
-
-    pooler: bool = False
-    """A dense layer on the first token (BERT)."""
-
-    encoder: bool = False
-    """No causal mask and no KV cache."""
-
-    @model_validator(mode="after")
-    def _agrees(self) -> Self:
-        if self.heads % self.kv_heads:
-            raise problem(
-                "E202", f"{self.kv_heads} key-value heads do not divide {self.heads} heads"
-            )
-        if (self.position == "learned") != (self.positions > self.position_offset):
-            raise problem(
-                "E202",
-                f"position {self.position} disagrees with positions: {self.positions}",
-                "a learned table has rows that tokens use; other kinds have none",
-            )
-        return self
-
-    @property
-    def limit(self) -> int | None:
-        """Most tokens of a sequence, where a learned table sets it."""
-        return self.positions - self.position_offset if self.positions else None
-
-    def parameters(self) -> int:
-        """Parameters, each matrix, bias and norm counted, tied weights once."""
-        h, wide, kv = self.hidden, self.heads * self.head_dim, self.kv_heads * self.head_dim
-        norm = h * (2 if self.norm == "layer" else 1)
-        attention = h * (wide + 2 * kv) + wide * h
-        attention += (wide + 2 * kv) * self.qkv_bias + h * self.out_bias
-        ffn = self.ffn_matrices * h * self.ffn
-        ffn += ((self.ffn_matrices - 1) * self.ffn + h) * self.ffn_bias
-        tables = (self.vocab + self.positions + self.token_types) * h
-        own_head = self.vocab * h if self.lm_head and not self.encoder and not self.tied else 0
-        rest = norm * (self.embedding_norm + self.final_norm) + (h * h + h) * self.pooler
-        return self.layers * (attention + ffn + 2 * norm) + tables + own_head + rest
-
-    def macs_per_token(self, context: int) -> int:
-        """MACs of one token that attends to `context` tokens, LM head included, pooler not."""
-        h, wide, kv = self.hidden, self.heads * self.head_dim, self.kv_heads * self.head_dim
-        seen = min(context, self.sliding_window or context)
-        linear = h * (wide + 2 * kv) + wide * h + self.ffn_matrices * h * self.ffn
-        lm_head = self.vocab * h if self.lm_head and not self.encoder else 0
-        return self.layers * (linear + 2 * wide * seen) + lm_head
-
-    def kv_elements_per_token(self) -> int:
-        """Elements of the KV cache that one token adds over all layers; 0 for an encoder."""
-        return 0 if self.encoder else 2 * self.layers * self.kv_heads * self.head_dim
-
-    def masked_macs(self, s: Sequences) -> int:
-        """MACs spent on points that the causal mask, or a sliding window in a prompt, discards."""
-        if self.encoder or s.new == 1:
-            return 0
-        seen = min(s.new, self.sliding_window or s.new)
-        kept = seen * (seen + 1) // 2 + (s.new - seen) * seen
-        return 2 * self.layers * s.batch * self.heads * self.head_dim * (s.new * s.new - kept)
 
 
 class TransformerBuilder(Architecture):
@@ -203,15 +66,38 @@ class TransformerBuilder(Architecture):
 
     def blocks(self, phase: AnyPhase, parts: Parts) -> tuple[Block, ...]:
         """The masked points of a prefill are computed, as unfused kernels do."""
-        m = self.spec
-        s = _sequences(phase).within(m.sliding_window)
-        layer = (*attention(parts, m, s), *feed_forward(parts, m, s))
-        blocks = [
-            Block("embed", 1, tuple(embedding(parts, m, s))),
-            Block("layer", m.layers, layer, (("hidden", "hidden.out"),)),
-        ]
+        m, s = self.spec, _sequences(phase)
+        kinds = m.layer_kinds()
+        layered = m.moe is not None and parts.routing is not None and parts.routing.layered
+        found = [Run((kind,), 1, i) for i, kind in enumerate(kinds)] if layered else runs(kinds)
+        blocks = [Block("embed", 1, tuple(embedding(parts, m, s)))]
+        names = _block_names(found)
+        before = "hidden"
+        for i, (run, name) in enumerate(zip(found, names, strict=True)):
+            after = "hidden.out" if i == len(found) - 1 else f"hidden.{i + 1}"
+            single = len(found) == 1
+            ops = self._period(parts, s, run, "" if single else f"{name}.", (before, after))
+            blocks.append(Block(name, run.times, ops, ((before, after),) if run.times > 1 else ()))
+            before = after
         last = tuple(head(parts, m, s))
         return (*blocks, Block("head", 1, last)) if last else tuple(blocks)
+
+    def _period(
+        self, parts: Parts, s: Sequences, run: Run, block: str, ends: tuple[str, str]
+    ) -> tuple[Op, ...]:
+        """The ops of one period of layers, from the residual stream at one end to the other."""
+        m, ops, size = self.spec, [], len(run.period)
+        here = ends[0]
+        for j, kind in enumerate(run.period):
+            after = ends[1] if j == size - 1 else f"{block}hidden.{j}"
+            within = f"{j}.{kind.name}." if size > 1 else ""
+            window = m.sliding_window if kind.windowed else None
+            p = parts.scope(block, within, {"hidden": here, "hidden.out": after})
+            seen = s.within(window)
+            ops += attention(p, m, seen, window)
+            ops += feed_forward(p, m, seen, run.first + j, moe=kind.moe)
+            here = after
+        return tuple(ops)
 
     def facts(self, graph: OpGraph, phase: AnyPhase, dtypes: DTypes) -> dict[str, Any]:
         """Counts; `macs_causal` leaves out what the mask discards."""
@@ -220,6 +106,7 @@ class TransformerBuilder(Architecture):
         return {
             "layers": m.layers,
             "parameters": m.parameters(),
+            **({"active_parameters": m.active_parameters()} if m.moe else {}),
             "macs": graph.macs(),
             "macs_causal": graph.macs() - m.masked_macs(s),
             "macs_per_token": m.macs_per_token(s.longest),
@@ -227,6 +114,14 @@ class TransformerBuilder(Architecture):
             "kv_bytes_per_token": m.kv_elements_per_token() * bits // 8,
             "output_tokens": s.tokens if m.encoder else s.batch,
         }
+
+
+def _block_names(found: list[Run]) -> list[str]:
+    """One run is `layer`; of several the longest is, and the others say what they are."""
+    if len(found) == 1:
+        return ["layer"]
+    longest = max(range(len(found)), key=lambda i: found[i].times * len(found[i].period))
+    return ["layer" if i == longest else f"layers_{run.first}" for i, run in enumerate(found)]
 
 
 def _sequences(phase: AnyPhase) -> Sequences:

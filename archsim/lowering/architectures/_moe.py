@@ -1,0 +1,163 @@
+"""A feed-forward part in experts: router, choice, permutation, ragged products, combination."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field, model_validator
+
+from archsim.core.spec import Spec, problem
+from archsim.ir.op import Access, Group, Kind, Op, dims
+from archsim.ir.tensor import Role
+from archsim.lowering.parts import Parts
+from archsim.lowering.phase import Count, DTypeName, Sequences
+from archsim.lowering.routing import Routing, tokens_per_expert
+
+if TYPE_CHECKING:
+    from archsim.lowering.architectures._description import Transformer
+
+
+class Experts(Spec):
+    """Experts that each token visits some of, and experts that every token visits."""
+
+    experts: Count
+    """Experts to choose from."""
+
+    top_k: Count
+    """Experts that a token goes to."""
+
+    ffn: Count
+    """Inner width of one expert."""
+
+    shared: int = Field(default=0, ge=0, le=1024)
+    """Experts that every token goes to, without a choice."""
+
+    shared_ffn: Count | None = None
+    """Inner width of one shared expert. Default: that of the others."""
+
+    bias: bool = False
+    """Biases on the experts' matrices."""
+
+    router: Literal["softmax", "sigmoid"] = "softmax"
+    """How scores become weights."""
+
+    router_bias: bool = False
+    """A bias for each expert on the router's scores."""
+
+    groups: Count = 1
+    """Groups of experts; a token chooses among the best of them."""
+
+    top_groups: Count = 1
+    """Groups that a token chooses among."""
+
+    weights: DTypeName | None = Field(default=None, examples=["mxfp4"])
+    """Element type of the experts' matrices. Default: that of the other weights."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.top_k > self.experts:
+            raise problem("E107", f"top_k {self.top_k} exceeds the {self.experts} experts",
+                          f"top_k: 1 to {self.experts}")  # fmt: skip
+        if self.experts % self.groups or self.top_groups > self.groups:
+            raise problem("E202", f"{self.top_groups} of {self.groups} groups do not fit "
+                          f"{self.experts} experts")  # fmt: skip
+        return self
+
+    @property
+    def shared_width(self) -> int:
+        """Inner width of all shared experts together."""
+        return self.shared * (self.shared_ffn or self.ffn)
+
+    def matrices(self, hidden: int, count: int) -> int:
+        """Elements of one expert's matrices and biases."""
+        bias = ((count - 1) * self.ffn + hidden) * self.bias
+        return count * hidden * self.ffn + bias
+
+    def parameters(self, hidden: int, count: int) -> int:
+        """Parameters of a layer's router, experts and shared experts."""
+        router = hidden * self.experts + self.experts * self.router_bias
+        shared = count * hidden * self.shared_width
+        return router + self.experts * self.matrices(hidden, count) + shared
+
+    def active_parameters(self, hidden: int, count: int) -> int:
+        """Those of them that one token visits."""
+        idle = (self.experts - self.top_k) * self.matrices(hidden, count)
+        return self.parameters(hidden, count) - idle
+
+    def macs(self, hidden: int, count: int) -> int:
+        """MACs of one token."""
+        wide = self.top_k * self.ffn + self.shared_width
+        return hidden * self.experts + count * hidden * wide
+
+
+def expert_ops(
+    p: Parts, m: Transformer, s: Sequences, source: Access, out: Access, layer: int
+) -> list[Op]:
+    """From the normed input to the sum of the experts' results, before the residual."""
+    moe = m.moe
+    assert moe is not None
+    tokens, h, k = s.tokens, m.hidden, moe.top_k
+    counts = tokens_per_expert(p.routing or Routing(), moe.experts, k, tokens, layer)
+    busy = Counter(int(n) for n in counts if n)
+    experts = sum(busy.values())
+    groups = tuple(Group(n, (("M", rows),)) for rows, n in sorted(busy.items(), reverse=True))
+    logits = p.tensor("moe.logits", (tokens, moe.experts))
+    shares, index = (
+        p.tensor("moe.shares", (tokens, k)),
+        p.tensor("moe.index", (tokens, k), Role.INDEX),
+    )
+    rows, raised = p.tensor("moe.rows", (tokens * k, h)), (tokens * k, moe.ffn)
+    lowered = p.tensor("moe.lowered", (tokens * k, h))
+    forms = ("softmax", "mask") if moe.router_bias else ("softmax",)
+    ops = [
+        p.linear("moe.router", "moe_router", source, logits, (tokens, moe.experts, h),
+                 bias=moe.router_bias),
+        p.vector("moe.topk", "moe_topk", [logits], [shares, index], (tokens, moe.experts), *forms),
+        p.vector("moe.permute", "moe_permute", [source, index], [rows], (tokens * k, h), "gather",
+                 kind=Kind.GATHER),
+    ]  # fmt: skip
+
+    def product(name: str, given: Access, result: Access, n: int, depth: int) -> Op:
+        weight = p.formatted(f"{name}.weight", (moe.experts, depth, n), moe.weights)
+        touched = Access(weight.tensor, dims("B", "K", "N"), experts * depth * n)
+        size = (experts, max(busy), n, depth)
+        op = p.batched(name, "moe_expert", (given, touched, result), size, groups=groups)
+        if not moe.bias:
+            return op
+        bias = p.weight(f"{name}.bias", moe.experts, n)
+        return p.with_read(op, Access(bias.tensor, dims("B", "N"), experts * n))
+
+    gates = ["gate"] if m.ffn_matrices == 3 else []
+    wide = [p.tensor(f"moe.{name}d", raised) for name in (*gates, "raise")]
+    for name, result in zip((*gates, "up"), wide, strict=True):
+        ops.append(product(f"moe.{name}", rows, result, moe.ffn, h))
+    acted = p.tensor("moe.acted", raised)
+    act = (m.activation, "mul") if gates else (m.activation,)
+    ops.append(p.vector("moe.act", "activation", wide, [acted], raised, *act))
+    ops.append(product("moe.down", acted, lowered, h, moe.ffn))
+    parts = [lowered, shares]
+    if moe.shared:
+        ops += _shared(p, m, s, source)
+        parts.append(p.tensor("shared.lowered", (tokens, h)))
+    combine = p.vector("moe.combine", "moe_combine", parts, [out], (tokens, h), "mul")
+    added = k - 1 + bool(moe.shared)
+    ops.append(p.with_primitives(combine, {"mul": k, "add": added} if added else {"mul": k}))
+    return ops
+
+
+def _shared(p: Parts, m: Transformer, s: Sequences, source: Access) -> list[Op]:
+    """The experts that every token visits, side by side as one."""
+    assert m.moe is not None
+    inner, size = (s.tokens, m.moe.shared_width), (s.tokens, m.hidden)
+    names = ("gate", "up") if m.ffn_matrices == 3 else ("up",)
+    wide = [p.tensor(f"shared.{name}.out", inner) for name in names]
+    acted, out = p.tensor("shared.acted", inner), p.tensor("shared.lowered", size)
+    ops = [
+        p.linear(f"shared.{name}", "moe_shared", source, result, (*inner, m.hidden))
+        for name, result in zip(names, wide, strict=True)
+    ]
+    act = (m.activation, "mul") if len(names) > 1 else (m.activation,)
+    ops.append(p.vector("shared.act", "activation", wide, [acted], inner, *act))
+    ops.append(p.linear("shared.down", "moe_shared", acted, out, (*size, inner[1])))
+    return ops
