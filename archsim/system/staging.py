@@ -1,0 +1,227 @@
+"""Staging: how data that lie further away reach the memory next to the chip, and how they return.
+
+Between two memories runs a lane: a unit that reads on the port of the source and one that writes on
+the port of the target, tile by tile. A lane works the stages off in their order and is not held by
+the window of the sequencer: only by pages of its staging area, which a stage gives back when it
+ends. So weights and what is in the KV cache are fetched ahead, over the borders of stages. What is
+written during the run returns on a lane of its own, which waits for its writer; results go outwards
+on a third.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from archsim.sim.program import Leaf, Loop
+from archsim.system.rows import ISSUE, LOAD, STORE, Book, Draft
+from archsim.system.tiers import BACK, RETURN, STAGE, Lane, staged_bytes
+
+if TYPE_CHECKING:
+    from archsim.system.place import Plan, Stage
+    from archsim.system.writer import Writer
+
+AREA_PAGES = 64  # a staging area is handed out in this many pages
+HANDOFF = 2  # tiles between the two units of a lane: one arriving, one leaving
+AHEAD = 2  # runs of a stage whose tiles may wait for it at once
+
+
+def direct_home(plan: Plan, tensor: str) -> str | None:
+    """The memory that a tensor is read from past the nearest one, if it lies in such a memory."""
+    for memory, _ in plan.homes.far.get(tensor, ()):
+        if len(plan.machine.route(memory)) == 1:
+            return memory
+    return None
+
+
+def bring(w: Writer, row: Draft, tensor: str, size_bytes: int) -> None:
+    """Let a load wait for the part of its tile that lies further away, and stage that part."""
+    late = tensor in w.plan.homes.late
+    for memory, far in w.plan.homes.far.get(tensor, ()):
+        piece = -(-size_bytes * far // w.graph.tensors[tensor].bytes)
+        arrived: int | None = None
+        for source, target in pairwise(w.machine.route(memory)):
+            lane = (RETURN if late else STAGE, source, target)
+            out, into = _move(w, row, lane, w.role(tensor), piece)
+            if arrived is not None:
+                _connect(w, f"staged {tensor} on {source}", row.beside[-3], out)
+            _enter(w, lane, out, tensor if late and arrived is None else None)
+            arrived = into.unit
+        if arrived is not None:
+            channel = _connect(w, f"staged {tensor} from {memory}", row.beside[-1], row)
+            w.part.staged.add(channel)
+
+
+def send(w: Writer, row: Draft, role: str, size_bytes: int) -> None:
+    """Pass on the part of a stored tile whose home lies further away."""
+    written = [
+        a
+        for a in w.stage.ops[-1].writes
+        if w.spilled(a.tensor) and w.graph.tensors[a.tensor].role.value == role
+    ]
+    whole = sum(w.graph.tensors[a.tensor].bytes for a in written)
+    parts: dict[str, int] = {}
+    for access in written:
+        for memory, far in w.plan.homes.far.get(access.tensor, ()):
+            parts[memory] = parts.get(memory, 0) + far
+    for memory, far in parts.items():
+        piece = -(-size_bytes * far // whole)
+        stored = row
+        for target, source in pairwise(reversed(w.machine.way_back(memory))):
+            lane = (BACK, target, source)
+            out, into = _move(w, row, lane, role, piece)
+            _connect(w, f"outwards {role} on {target} to {memory}", stored, out)
+            if lane not in w.lanes:
+                w.lanes.add(lane)
+                _room(w, lane, stored)  # nothing is stored before there is room to wait in
+            stored = into
+        w.part.drains.add(stored.unit)
+        w.part.last[stored.unit] = stored
+
+
+def _move(w: Writer, row: Draft, lane: Lane, role: str, size_bytes: int) -> tuple[Draft, Draft]:
+    """Rows of one tile on one lane: read behind one port, written behind the other."""
+    _, source, target = lane
+    memories, mover = w.machine.memories, w.machine.mover(source, target)
+    reader, writer = units(w.book, lane)
+    far_is_source = memories[source].peak_bytes_per_s <= memories[target].peak_bytes_per_s
+    # the DMA's own speed and setup are spent at the slower of the two ports
+    times = [memories[m].transfer_ps(size_bytes) for m in (source, target)]
+    slow = 0 if far_is_source else 1
+    times[slow] = mover.transfer_ps(memories[(source, target)[slow]], size_bytes)
+    out = Draft(reader, w.index, times[0], memories[source].latency_ps)
+    into = Draft(writer, w.index, times[1])
+    out.counts = {
+        f"{_count(w, source)}.read.{role}.staged": size_bytes,
+        f"hop.{mover.name}.taken": size_bytes,
+    }
+    into.counts = {
+        f"{_count(w, target)}.write.{role}.staged": size_bytes,
+        f"hop.{mover.name}.given": size_bytes,
+    }
+    (out, into)[slow].counts["staging.tiles"] = 1
+    handoff = w.book.shared(f"handoff {'.'.join(lane)}", reader, writer, HANDOFF)
+    _pass(handoff, out, into)
+    row.beside += [out, into]
+    return out, into
+
+
+def _count(w: Writer, memory: str) -> str:
+    return "dram" if memory == w.machine.dram.name else f"tier.{memory}"
+
+
+def _pass(channel: int, giver: Draft, taker: Draft) -> None:
+    giver.reserve.append(channel)
+    giver.put.append(channel)
+    taker.take.append(channel)
+    taker.free.append(channel)
+
+
+def _connect(w: Writer, name: str, giver: Draft, taker: Draft) -> int:
+    """A token from one row to another; the channel's depth is found when the stage is written."""
+    channel = w.channel(name, giver.unit, taker.unit, 1)
+    w.loose.add(channel)
+    _pass(channel, giver, taker)
+    return channel
+
+
+def _enter(w: Writer, lane: Lane, out: Draft, waits_for: str | None) -> None:
+    """The first tile of a stage on a lane waits for its pages, and for who wrote the tensor."""
+    if lane not in w.lanes:
+        w.lanes.add(lane)
+        _room(w, lane, out)
+        if lane[0] == RETURN:
+            w.part.first[out.unit] = out
+    if waits_for is not None:
+        w.need(out.unit, waits_for)
+
+
+def _room(w: Writer, lane: Lane, row: Draft) -> None:
+    channel = _ticket(w.book, lane, row.unit)
+    row.take.append(channel)
+    row.free.append(channel)
+    w.tickets.append((lane, row.unit))
+
+
+def _ticket(book: Book, lane: Lane, unit: int) -> int:
+    return book.shared(f"room {'.'.join(lane)} > {book.name(unit)}", _gate(book, lane), unit, 2)
+
+
+def units(book: Book, lane: Lane) -> tuple[int, int]:
+    """The two units of a lane: on the port of its source, and on that of its target."""
+    kind, source, target = lane
+    name = f"{kind}.{source}.{target}"
+    return book.unit(f"{name}.read", LOAD, source), book.unit(f"{name}.write", STORE, target)
+
+
+def _gate(book: Book, lane: Lane) -> int:
+    """Who waits for room on behalf of a lane; it is on no port."""
+    return book.unit(f"{'.'.join(lane)}.room", ISSUE)
+
+
+def _pages(plan: Plan, stage: Stage) -> dict[Lane, tuple[int, int]]:
+    """Pages of each staging area that a run of a stage needs, and bytes of a page."""
+    homes = plan.homes
+    need = staged_bytes(plan.graph, plan.machine, stage, homes.far, homes.late)
+    found = {}
+    for lane, size in need.items():
+        page = max(1, -(-homes.areas[lane] // AREA_PAGES))
+        found[lane] = (max(1, -(-size // page)), page)
+    return found
+
+
+def _area(book: Book, lane: Lane, retire: int) -> int:
+    return book.shared(f"area {'.'.join(lane)}", _gate(book, lane), retire, AREA_PAGES)
+
+
+def take_room(w: Writer, retire: int) -> list[Leaf]:
+    """Before a stage: its pages of every lane, and the word that they are there."""
+    rows = []
+    for lane, (pages, size) in _lanes(w).items():
+        gate, area = _gate(w.book, lane), _area(w.book, lane, retire)
+        place = lane[1] if lane[0] == BACK else lane[2]
+        rows.append(Draft(gate, w.index, run=pages, reserve=[area], put=[area],
+                          holds={place: size}))  # fmt: skip
+        go = Draft(gate, w.index)
+        for channel in [_ticket(w.book, lane, u) for at, u in w.tickets if at == lane]:
+            go.reserve.append(channel)
+            go.put.append(channel)
+        rows.append(go)
+    return [w.book.leaf(rows)] if rows else []
+
+
+def give_room(w: Writer, retire: int) -> list[Draft]:
+    """When a stage has ended: its pages."""
+    rows = []
+    for lane, (pages, size) in _lanes(w).items():
+        area = _area(w.book, lane, retire)
+        place = lane[1] if lane[0] == BACK else lane[2]
+        rows.append(Draft(retire, w.index, run=pages, take=[area], free=[area],
+                          holds={place: -size}))  # fmt: skip
+    return rows
+
+
+def _lanes(w: Writer) -> dict[Lane, tuple[int, int]]:
+    found = _pages(w.plan, w.stage) if w.lanes else {}
+    return {lane: found[lane] for lane in sorted(w.lanes)}
+
+
+def settle_depths(w: Writer) -> None:
+    """Let the tiles of some runs of a stage wait: what is staged ahead is limited by room alone."""
+    if not w.loose:
+        return
+    tokens = dict.fromkeys(w.loose, 0)
+
+    def walk(nodes: list[Loop | Leaf] | tuple[Loop | Leaf, ...], times: int) -> None:
+        for node in nodes:
+            if isinstance(node, Loop):
+                walk(node.body, times * node.n)
+                continue
+            for i in node.rows:
+                for channel in w.book.drafts[i].put:
+                    if channel in tokens:
+                        tokens[channel] += times
+
+    walk(w.part.tree, 1)
+    for channel, number in tokens.items():
+        w.book.deepen(channel, AHEAD * number)

@@ -1,0 +1,332 @@
+"""Which memory behind the chip holds what: tiers in order, spills by rule, a refusal's table.
+
+Here lives the decision, made once before anything is timed. How data then travel between the tiers
+is in `system.staging`. With a single memory behind the chip there is nothing to decide.
+
+The rule. A class of tensors (`kv_cache`, `activations`, `weights`) may lie in the memories that
+`placement` lists for it, the first one preferred; without a list, in all, the fastest first. Room
+is given to the KV cache, then to activations, then to weights. Tensors that are read whole come
+before those of which a step touches a part (embedding tables, experts). What is too much for a
+memory is split: each tensor keeps the same share of its bytes there and the same share goes to the
+next memory, in every repeat of its block, so that slow bytes are spread evenly over the run and
+hide behind fast ones. Three exceptions stay whole: activations, tensors below a thousandth of
+their class, and a class that may lie in a memory with a DMA of its own to the chip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from archsim.core.errors import Infeasible
+from archsim.core.units import PS_PER_S, format_bytes
+from archsim.ir.graph import OpGraph
+from archsim.ir.tensor import Role
+from archsim.system.build import Machine
+
+if TYPE_CHECKING:
+    from archsim.system.place import Plan, Stage, StagedBlock
+
+CLASSES = {"kv_cache": Role.KV_CACHE, "activations": Role.ACTIVATION, "weights": Role.WEIGHT}
+SMALL = 1000  # tensors below this part of their class are not split
+BUFFERS = 2  # staged tensors of the largest stage that a staging area holds: one used, one filled
+STAGE, RETURN, BACK = "stage", "return", "back"  # ahead of use; after it was written; outwards
+Lane = tuple[str, str, str]  # what kind of move, from which memory, to which
+
+
+@dataclass(frozen=True)
+class Homes:
+    """Where tensors lie behind the chip.
+
+    Attributes:
+        far: by tensor: (memory, bytes of one repeat) outside the nearest memory; absent if none.
+        held: bytes by memory and class.
+        late: tensors that are written whole during the run: none of it can be fetched ahead.
+        areas: bytes reserved in the target memory of each lane that carries anything.
+    """
+
+    far: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    held: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    late: frozenset[str] = frozenset()
+    areas: Mapping[Lane, int] = field(default_factory=dict)
+
+    def need(self) -> dict[str, int]:
+        """Bytes by class, all memories together."""
+        return {
+            name: sum(classes.get(name, 0) for classes in self.held.values())
+            for name in sorted(CLASSES)
+            if self.held
+        }
+
+    def reserved(self, memory: str) -> int:
+        """Bytes of all staging areas in a memory."""
+        return sum(size for (_, _, target), size in self.areas.items() if target == memory)
+
+
+@dataclass
+class _Class:
+    """One class of tensors while it is placed: (name, copies, bytes of one, share touched)."""
+
+    name: str
+    order: tuple[str, ...]
+    tensors: list[tuple[str, int, int, Fraction]]
+    placed: dict[str, dict[str, int]] = field(default_factory=dict)  # tensor -> memory -> bytes
+    short: int = 0
+
+    @property
+    def need(self) -> int:
+        return sum(copies * size for _, copies, size, _ in self.tensors)
+
+
+def settle(
+    graph: OpGraph, machine: Machine, blocks: Sequence[StagedBlock], kept: frozenset[str]
+) -> Homes:
+    """Find a home for everything that does not stay on chip.
+
+    `kept` are activations that stay on chip or never leave a stage.
+
+    Raises:
+        Infeasible: E401 with a table: by class what is needed, where it may lie, what is short.
+    """
+    late = _late(graph)
+    classes = _classes(graph, machine, kept)
+    worst = {
+        name: ((c.order[-1], size),)
+        for c in classes for name, _, size, _ in c.tensors if c.order[-1] != machine.dram.name
+    }  # fmt: skip
+    homes = _fill(graph, machine, classes, late, {})
+    if not homes.far:
+        return homes
+    areas = _areas(graph, machine, blocks, worst, late, BUFFERS)
+    try:
+        homes = _fill(graph, machine, classes, late, areas)
+    except Infeasible:  # no room to fill one while the other is used
+        areas = _areas(graph, machine, blocks, worst, late, 1)
+        return _fill(graph, machine, classes, late, areas)
+    for _ in range(3):  # smaller areas leave more room, and then less is staged
+        areas = _areas(graph, machine, blocks, homes.far, late, BUFFERS)
+        homes = _fill(graph, machine, classes, late, areas)
+    return homes
+
+
+def _classes(graph: OpGraph, machine: Machine, kept: frozenset[str]) -> list[_Class]:
+    tiers = tuple(m.name for m in machine.tiers)
+    found = []
+    for name, role in CLASSES.items():
+        listed = tuple(m for m in getattr(machine.spec.placement, name) if m in tiers)
+        tensors: dict[str, tuple[str, int, int, Fraction]] = {}
+        for block, op in graph.ops():
+            for access in (*op.reads, *op.writes):
+                tensor = graph.tensors[access.tensor]
+                if tensor.role is not role or access.tensor in kept or not tensor.bytes:
+                    continue
+                copies = 1 if role is Role.ACTIVATION else block.count
+                heat = Fraction(graph.touched_bytes(access), tensor.bytes)
+                old = tensors.get(access.tensor, (access.tensor, copies, tensor.bytes, heat))
+                tensors[access.tensor] = (*old[:3], max(old[3], heat))
+        found.append(_Class(name, listed or tiers, list(tensors.values())))
+    return found
+
+
+def _late(graph: OpGraph) -> frozenset[str]:
+    """Tensors that some op writes whole; of a cache that grows, what is there can be fetched."""
+    return frozenset(
+        access.tensor
+        for _, op in graph.ops()
+        for access in op.writes
+        if graph.touched_bytes(access) == graph.tensors[access.tensor].bytes
+    )
+
+
+def _fill(
+    graph: OpGraph,
+    machine: Machine,
+    classes: Iterable[_Class],
+    late: frozenset[str],
+    areas: Mapping[Lane, int],
+) -> Homes:
+    """Give the room out, the areas being taken."""
+    areas = dict(areas)
+    taken = Homes(areas=areas)
+    free = {m.name: m.capacity_bytes - taken.reserved(m.name) for m in machine.tiers}
+    held: dict[str, dict[str, int]] = {m.name: {} for m in machine.tiers}
+    far: dict[str, tuple[tuple[str, int], ...]] = {}
+    done = []
+    for one in classes:
+        _place(one, free, _splits(one, machine))
+        done.append(one)
+        copies = {name: n for name, n, _, _ in one.tensors}
+        for tensor, parts in one.placed.items():
+            for memory, size in parts.items():
+                held[memory][one.name] = held[memory].get(one.name, 0) + copies[tensor] * size
+            away = tuple((m, size) for m, size in parts.items() if m != machine.dram.name)
+            if away:
+                far[tensor] = away
+    if any(one.short for one in done) or any(left < 0 for left in free.values()):
+        raise _refusal(graph, machine, done, taken)
+    return Homes(far, held, late, areas)
+
+
+def _splits(one: _Class, machine: Machine) -> bool:
+    """True for a class whose tensors may lie in several memories at once."""
+    routes = [machine.route(m) for m in one.order]
+    direct = any(len(r) == 1 and r[0] != machine.dram.name for r in routes)
+    return one.name != "activations" and not direct
+
+
+def _place(one: _Class, free: dict[str, int], splits: bool) -> None:
+    """Place one class: small tensors first, then those that are read whole, then the rest."""
+    one.placed, one.short = {}, 0
+    small = one.need // SMALL
+    groups: dict[tuple[bool, Fraction], list[tuple[str, int, int, Fraction]]] = {}
+    for tensor in one.tensors:
+        _, copies, size, heat = tensor
+        tiny = copies * size <= small
+        groups.setdefault((not tiny, -heat if not tiny else Fraction(0)), []).append(tensor)
+    for (large, _), tensors in sorted(groups.items()):
+        left = {name: size for name, _, size, _ in tensors}
+        for memory in one.order:
+            need = sum(copies * left[name] for name, copies, _, _ in tensors)
+            room = free[memory]
+            for name, copies, _, _ in tensors:
+                if need <= room or (copies * left[name] <= free[memory] and not (splits and large)):
+                    size = left[name]
+                elif splits and large and room > 0:
+                    size = left[name] * room // need
+                else:
+                    continue
+                if size:
+                    one.placed.setdefault(name, {})[memory] = size
+                    left[name] -= size
+                    free[memory] -= copies * size
+        one.short += sum(copies * left[name] for name, copies, _, _ in tensors)
+
+
+def staged_bytes(
+    graph: OpGraph,
+    machine: Machine,
+    stage: Stage,
+    far: Mapping[str, tuple[tuple[str, int], ...]],
+    late: frozenset[str],
+) -> dict[Lane, int]:
+    """Bytes that one run of a stage sends along each lane."""
+    found: dict[Lane, int] = {}
+
+    def add(lane: Lane, size: int) -> None:
+        found[lane] = found.get(lane, 0) + size
+
+    reads: dict[str, int] = {}
+    for op in stage.ops:
+        for access in op.reads:
+            size = graph.touched_bytes(access)
+            reads[access.tensor] = max(reads.get(access.tensor, 0), size)
+    for name, touched in reads.items():
+        for memory, size in far.get(name, ()):
+            share = -(-touched * size // graph.tensors[name].bytes)
+            for source, target in pairwise(machine.route(memory)):
+                add((RETURN if name in late else STAGE, source, target), share)
+    for access in stage.ops[-1].writes:
+        for memory, size in far.get(access.tensor, ()):
+            share = -(-graph.touched_bytes(access) * size // graph.tensors[access.tensor].bytes)
+            for source, target in pairwise(machine.way_back(memory)):
+                add((BACK, target, source), share)
+    return found
+
+
+def _areas(
+    graph: OpGraph,
+    machine: Machine,
+    blocks: Sequence[StagedBlock],
+    far: Mapping[str, tuple[tuple[str, int], ...]],
+    late: frozenset[str],
+    buffers: int,
+) -> dict[Lane, int]:
+    """Room for what the hungriest stage sends along each lane, so many times.
+
+    A lane outwards leaves from its area: data wait there until the slower memory has taken them.
+    """
+    most: dict[Lane, int] = {}
+    for block in blocks:
+        for stage in block.stages:
+            for lane, size in staged_bytes(graph, machine, stage, far, late).items():
+                most[lane] = max(most.get(lane, 0), size)
+    return {lane: buffers * size for lane, size in sorted(most.items())}
+
+
+def _refusal(
+    graph: OpGraph, machine: Machine, classes: Sequence[_Class], taken: Homes
+) -> Infeasible:
+    """E401: by class what is needed, where it may lie, what found room and what is short."""
+    need = sum(c.need for c in classes)
+    holds = sum(m.capacity_bytes for m in machine.tiers)
+    rows = [("class", "need", "may lie in", "placed", "short")]
+    data = []
+    for c in classes:
+        where = ", ".join(c.order)
+        sizes = c.need, c.need - c.short, c.short
+        text = [format_bytes(n) for n in sizes]
+        rows.append((c.name, text[0], where, text[1], text[2]))
+        data.append({"class": c.name, "need_bytes": c.need, "where": list(c.order),
+                     "placed_bytes": sizes[1], "short_bytes": c.short})  # fmt: skip
+    for m in machine.tiers:
+        if size := taken.reserved(m.name):
+            text = [format_bytes(size)]
+            rows.append(("staging", text[0], m.name, text[0], "0 B"))
+            data.append({"class": "staging", "need_bytes": size, "where": [m.name],
+                         "placed_bytes": size, "short_bytes": 0})  # fmt: skip
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    table = "\n".join(
+        "        " + "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+    memories = ", ".join(f"{m.name} {format_bytes(m.capacity_bytes)}" for m in machine.tiers)
+    short = sum(c.short for c in classes)
+    return Infeasible(
+        f"{graph.name} needs {format_bytes(need)}, {machine.spec.name} holds {format_bytes(holds)} "
+        f"({memories}): short by {format_bytes(short)}",
+        code="E401",
+        help=f"narrower dtypes, a smaller batch, more memories in placement, or "
+        f"--set memory.{machine.tiers[-1].name}.capacity=...\n{table}",
+        details={"classes": data, "capacity_bytes": {m.name: m.capacity_bytes
+                                                     for m in machine.tiers}},
+    )  # fmt: skip
+
+
+def tier_bytes(plan: Plan) -> dict[str, int]:
+    """Bytes that any schedule moves through each memory's port: compulsory ones, by where they lie.
+
+    What is staged passes its own port once, and the port of each memory on its way twice.
+    """
+    graph, machine, homes = plan.graph, plan.machine, plan.homes
+    total = {m.name: 0 for m in machine.tiers}
+    for block in graph.blocks:
+        for side, roles in (
+            ("reads", (Role.WEIGHT, Role.KV_CACHE)),
+            ("writes", (Role.KV_CACHE,)),
+        ):
+            most: dict[str, int] = {}
+            for op in block.ops:
+                for access in getattr(op, side):
+                    if graph.tensors[access.tensor].role in roles:
+                        size = graph.touched_bytes(access)
+                        most[access.tensor] = max(most.get(access.tensor, 0), size)
+            for name, size in most.items():
+                near = size
+                for memory, part in homes.far.get(name, ()):
+                    far = size * part // graph.tensors[name].bytes
+                    way = machine.route(memory) if side == "reads" else machine.way_back(memory)
+                    total[memory] += block.count * far
+                    for through in way[1:]:
+                        total[through] += 2 * block.count * far
+                    near -= far
+                total[machine.dram.name] += block.count * near
+    return total
+
+
+def tier_bound_ps(plan: Plan) -> int:
+    """Least time of the busiest memory port at its peak bandwidth, rounded down."""
+    peaks = {m.name: m.peak_bytes_per_s for m in plan.machine.tiers}
+    return max(int(size * PS_PER_S / peaks[name]) for name, size in tier_bytes(plan).items())
