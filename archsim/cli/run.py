@@ -31,6 +31,9 @@ Exact = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Seed of every random draw.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read, check and map; simulate nothing.")]
+Figures = Annotated[
+    bool, typer.Option("--figures", help="Draw figures too: SVG, PNG and their data.")
+]
 Timeout = Annotated[
     str | None, typer.Option("--timeout", metavar="T", help="Give up after a time such as '60 s'.")
 ]
@@ -55,6 +58,7 @@ def command(
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
     force: o.Force = False,
+    figures: Figures = False,
     dry_run: DryRun = False,
     timeout: Timeout = None,
 ) -> None:
@@ -83,6 +87,10 @@ def command(
         )  # fmt: skip
     folder = Path(output) if output else run_folder("runs", report.key)
     report.write(folder)
+    if figures:
+        from archsim.report.figures import draw
+
+        draw(report, folder / "figures")
     out.show_report(report, fmt)
     for text in report.result["fidelity_notes"]:
         out.note(f"note: {text}", quiet=quiet)

@@ -14,6 +14,7 @@ from archsim.report.energy import Spent
 def op_rows(run: RunRecord, totals: Totals, spent: Spent) -> list[dict[str, Any]]:
     """One row per stage: what it is, where it ran, what it took; repeats are summed."""
     rows = []
+    port, cells = _at_work(run)
     for i, (stage, counts) in enumerate(zip(run.stages, totals.by_stage, strict=True)):
         own = sum(ps for (s, _), ps in totals.critical_ps.items() if s == i)
         rows.append(
@@ -26,6 +27,7 @@ def op_rows(run: RunRecord, totals: Totals, spent: Spent) -> list[dict[str, Any]
                 "repeats": stage.repeats,
                 "time_ps": own,
                 "share": own / run.time_ps,
+                "busy_ps": max(port[i], cells[i]),
                 "bound_by": _bound_by(totals, i),
                 "macs": totals.matching("mac.", i),
                 "vector_points": counts["vector.points"],

@@ -74,6 +74,7 @@ def compose(
         "bound_by": least.by,
         "bound": asdict(least),
         "ratio_to_bound": run.time_ps / least.ps if least.ps else None,
+        "machine": _machine(run),
         "fidelity_notes": [NOTES[options["fidelity"]]],
         "warnings": warnings,
         "model": {k: v for k, v in sorted(graph.facts.items()) if k not in hidden},
@@ -88,6 +89,17 @@ def compose(
     else:
         data["metrics"] = _metrics(run)
     return Report(data, ops, warnings, inputs, _manifest(how, run))
+
+
+def _machine(run: RunRecord) -> dict[str, Any]:
+    """What the machine offers: the roofs that ops are compared with."""
+    machine, memory = run.machine, run.memory
+    return {
+        "peak_flop_per_s": machine.peak_flops if machine.mac_engines else None,
+        "bandwidth_bytes_per_s": machine.dram_peak_bytes_per_s,
+        "capacity_bytes": {machine.sram: memory.sram_capacity_bytes}
+        | {tier.name: tier.capacity_bytes for tier in memory.tiers},
+    }
 
 
 def _answers(
