@@ -100,7 +100,7 @@ def try_changes(report: Report) -> list[Tried]:
 def _tried(plan: Plan, report: Report, fidelity: str) -> Iterator[Tried]:
     graph, before = plan.graph, report.result
     data = report.resolved["hardware"]
-    moved = sum(memory["total_bytes"] for memory in before["traffic"].values())
+    moved = sum(m["total_bytes"] - m.get("staged_bytes", 0) for m in before["traffic"].values())
     reread = 1 - min(1.0, compulsory_bytes(graph) / moved) if moved else 0.0
     for change in changes(plan.machine, data, before["stalls"], reread):
         _, machine = _machine(data, change.overrides, ())

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from archsim.report.model import Report
 
 ROOMS = ("memory", "engines", "interconnect")
-BESIDE = {"issue": "launch"}  # a unit that is no component: the setting of engines behind it
 
 
 def page(folder: str, metric: str | None) -> dict[str, Any]:
@@ -37,7 +36,7 @@ def _settings(document: "Document", components: tuple[str, ...]) -> Iterator[dic
     for room in ROOMS:
         for name, described in machine.get(room, {}).items():
             wanted = name in components
-            launches = BESIDE.get("issue") if "issue" in components else None
+            launches = "launch" if "kernel" in components else None  # of `kernel_launch`
             for key, value in described.items():
                 if key in ("kind", "provenance") or value in (None, {}, []):
                     continue

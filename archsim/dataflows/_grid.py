@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from archsim.ir.problem import Extents, Problem, packed_bytes
+from archsim.ir.problem import Extents, Problem
 from archsim.ir.target import Target, Tiles
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ def _sizes(
         (stream,) = set("mnk") - {flow.row_rank, flow.col_rank}
         unit[stream] = min(16, smallest)
     axes = {
-        "b": _ladder(e.b, 1),
-        "m": _windows(problem, e.m, unit["m"]) if problem.op.window else _ladder(e.m, unit["m"]),
-        "n": np.array([e.n]) if target.whole_rows else _ladder(e.n, unit["n"]),
-        "k": _ladder(e.k, unit["k"]),
+        "b": ladder(e.b, 1),
+        "m": _windows(problem, e.m, unit["m"]) if problem.op.window else ladder(e.m, unit["m"]),
+        "n": np.array([e.n]) if target.whole_rows else ladder(e.n, unit["n"]),
+        "k": ladder(e.k, unit["k"]),
     }
     if e.b > 1:  # batched problems are small: cut the batch first
         axes["b"] = np.unique(np.append(axes["b"], min(e.b, target.count)))
@@ -92,7 +92,7 @@ def _sizes(
     return {rank: g.ravel().astype(np.int64) for rank, g in zip("bmnk", grid, strict=True)}
 
 
-def _ladder(extent: int, unit: int) -> Ints:
+def ladder(extent: int, unit: int) -> Ints:
     """The extent itself and its halvings, rounded up to whole units, down to one unit."""
     sizes = {extent}
     size = extent
@@ -110,10 +110,10 @@ def _windows(problem: Problem, extent: int, unit: int) -> Ints:
     rows = {-(-r["OH"] >> i) for i in range(r["OH"].bit_length())} | {1}
     if r["B"] > 1:
         rows = {n for n in rows if r["OH"] % n == 0} | {
-            r["OH"] * int(i) for i in _ladder(r["B"], 1)
+            r["OH"] * int(i) for i in ladder(r["B"], 1)
         }
         return np.array(sorted({min(n * r["OW"], extent) for n in rows}), dtype=np.int64)
-    sizes = {min(n * r["OW"], extent) for n in rows} | {int(n) for n in _ladder(extent, unit)}
+    sizes = {min(n * r["OW"], extent) for n in rows} | {int(n) for n in ladder(extent, unit)}
     return np.array(sorted(sizes), dtype=np.int64)
 
 
@@ -129,7 +129,7 @@ def _tile_bytes(
     names = {"in": op.reads[0].tensor, "weight": op.reads[1].tensor, "out": op.writes[0].tensor}
     here = {t: names[t] in target.resident for t in OPERANDS}
     in_bytes = -(-problem.in_elements(tile["b"], tile["m"], tile["k"], tile["m"]) * bits["in"] // 8)
-    weight_bytes = packed_bytes(tile["b"] * tile["k"] * tile["n"], problem.weight_bits)
+    weight_bytes = problem.weight_bytes(tile["b"] * tile["k"] * tile["n"])
     # a reduction in several folds or tiles keeps partial sums at the accumulator's width
     folded = tile["k"] > target.rows if flow.row_rank == "k" else np.zeros(len(tile["k"]), bool)
     partial = (steps["k"] > 1) | folded

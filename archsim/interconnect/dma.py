@@ -1,4 +1,4 @@
-"""A DMA between an off-chip memory and the chip: every byte between tiers passes a named one."""
+"""A DMA between two memories: every byte between tiers passes a named one, either way."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ class Dma(Link):
         kind: Literal["dma"] = "dma"
 
         from_: str = Field(alias="from")
-        """Off-chip memory: a name under `memory:`."""
+        """The memory further from the engines: a dram, by its name under `memory:`."""
 
         to: str
-        """On-chip memory: a name under `memory:`."""
+        """The nearer one: the sram, or a faster dram, by its name under `memory:`. Memories that no
+        DMA joins to the chip or to a faster one get a DMA to the next faster."""
 
         bandwidth: Rate | None = None
         """Bandwidth of the DMA; without one it keeps up with the memory."""

@@ -14,14 +14,9 @@ from numpy.typing import NDArray
 
 from archsim.ir.op import Kind, Op
 from archsim.ir.reuse import touched_axis
-from archsim.ir.tensor import Tensor
+from archsim.ir.tensor import DType, Tensor
 
 Ints = NDArray[np.int64]
-
-
-def packed_bytes(elements: Ints, bits: float) -> Ints:
-    """Bytes of so many elements of a width, rounded up; exact below 2^53 bits."""
-    return np.asarray(np.ceil(elements * bits / 8), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +40,19 @@ class Problem:
     op: Op
     cases: tuple[Extents, ...]
     bits: Mapping[str, int]  # in, out, partial: bits of an element
-    weight_bits: float  # with its share of a scale
+    weight: DType
     extra_bytes: int  # read once beside the weights, such as a bias
+
+    @property
+    def weight_bits(self) -> float:
+        """Bits of an element of the weight with its share of a scale."""
+        return self.weight.stored_bits
+
+    def weight_bytes(self, elements: Ints) -> Ints:
+        """Bytes of tiles of so many elements: those of whole blocks add up to the tensor's."""
+        w = self.weight
+        scales = -(-elements // w.group) * w.scale_bits if w.group else 0
+        return np.asarray(-(-(elements * w.bits + scales) // 8), dtype=np.int64)
 
     @property
     def largest(self) -> Extents:
@@ -110,8 +116,10 @@ def problem(op: Op, tensors: Mapping[str, Tensor], accumulator_bits: int) -> Pro
         "partial": accumulator_bits,
     }
     cases = tuple(_extents(op, ranks) for _, ranks in op.cases())
-    extra = sum(tensors[a.tensor].bytes for a in op.reads[2:])
-    return Problem(op, cases, bits, tensors[weight.tensor].dtype.stored_bits, extra)
+    extra = sum(
+        tensors[a.tensor].dtype.bytes(a.touched or tensors[a.tensor].elements) for a in op.reads[2:]
+    )
+    return Problem(op, cases, bits, tensors[weight.tensor].dtype, extra)
 
 
 def _extents(op: Op, r: Mapping[str, int]) -> Extents:

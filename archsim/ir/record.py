@@ -66,13 +66,13 @@ class RowRecord:
     stage: int
     counts: Mapping[str, int]
     executions: int
+    holds: Mapping[str, int]  # bytes that each execution takes up in a memory, or gives back
     busy_ps: int
     stall_in_ps: int
     stall_out_ps: int
     stall_shared_ps: int
     critical_busy_ps: int
     critical_lag_ps: int
-    holds: Mapping[str, int]  # bytes that each execution takes up in a memory, or gives back
 
     @property
     def shared(self) -> bool:

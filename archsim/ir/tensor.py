@@ -41,7 +41,7 @@ class DType:
 
     @property
     def stored_bits(self) -> float:
-        """Bits of an element with its share of a scale."""
+        """Bits of an element with its share of a scale: what rates are made of, not bytes."""
         return self.bits + self.scale_bits / self.group if self.group else self.bits
 
     def bytes(self, elements: int) -> int:
@@ -54,10 +54,13 @@ DTYPES: dict[str, DType] = {
     **{
         name: DType(name, bits)
         for name, bits in {
-            "fp32": 32, "bf16": 16, "fp16": 16, "fp8": 8, "int32": 32, "int16": 16, "int8": 8,
-            "int4": 4,
+            "fp32": 32, "bf16": 16, "fp16": 16, "fp8": 8, "fp4": 4,
+            "int32": 32, "int16": 16, "int8": 8, "int4": 4,
         }.items()
     },
+    # forms of storage alone: no engine multiplies them as they are
+    "int3": DType("int3", 3, math="bf16"),
+    "int2": DType("int2", 2, math="bf16"),
     # OCP Microscaling Formats v1.0 (2023): blocks of 32 with a scale of 8 bits
     "mxfp4": DType("mxfp4", 4, 32, 8, "bf16"),
     "mxfp8": DType("mxfp8", 8, 32, 8, "fp8"),
@@ -66,6 +69,18 @@ DTYPES: dict[str, DType] = {
     # GPTQ and AWQ: 4 bits, a 16-bit scale and a 4-bit zero point for each 128
     "int4g128": DType("int4g128", 4, 128, 20, "bf16"),
 }  # fmt: skip
+
+
+def block_format(bits: int, group: int, scale_bytes: int, math: str) -> DType:
+    """A form of storage that users make up: blocks of narrow integers that share a scale.
+
+    Args:
+        bits: of an element.
+        group: elements that share a scale.
+        scale_bytes: of a scale, with what else a block keeps.
+        math: name of the type that MACs run at.
+    """
+    return DType(f"int{bits}g{group}s{scale_bytes}", bits, group, 8 * scale_bytes, math)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from archsim.lowering.hf.base import model_types
 from archsim.lowering.model import load_model, models
 from archsim.lowering.parts import Parts
 from archsim.lowering.phase import AnyPhase
+from archsim.lowering.routing import Routing
 from archsim.lowering.spec import WorkloadSpec, architecture_of, load_workload, resolve
 
 __all__ = ["describe", "lower", "model_types", "models"]
@@ -56,6 +57,8 @@ def _graph(spec: WorkloadSpec, architecture: Architecture, phase: AnyPhase) -> O
     warnings = list(architecture.warnings(phase))
     if spec.dtypes.kv_cache and not architecture.keeps_cache:
         warnings.append(("W101", "dtypes.kv_cache has no effect: the model keeps no KV cache"))
+    if spec.routing != Routing() and architecture.routed(phase) is None:
+        warnings.append(("W101", "routing has no effect: the model has no experts"))
     facts = {
         "model": spec.model.preset or spec.name,
         "architecture": architecture.kind,
@@ -89,6 +92,8 @@ def describe(workload: WorkloadSpec | str | Path | Mapping[str, Any]) -> dict[st
     given = workload if isinstance(workload, WorkloadSpec) else load_workload(workload)[0]
     spec = resolve(given)
     architecture = architecture_of(spec)
+    if spec.phase is None:  # a trace is of a phase
+        spec = spec.model_copy(update={"routing": Routing()})
     graph = _graph(spec, architecture, spec.phase or architecture.default_phase())
     facts = {k: v for k, v in graph.facts.items() if k not in ("warnings", "content")}
     if spec.phase is None:  # counts of a step say nothing of a model

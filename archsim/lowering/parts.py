@@ -14,8 +14,8 @@ from math import prod
 
 from archsim.core.errors import InputError
 from archsim.ir.op import Access, Dim, Group, Kind, Op, Window, dims
-from archsim.ir.tensor import DTYPES, Role, Tensor
-from archsim.lowering.phase import DTypes
+from archsim.ir.tensor import Role, Tensor
+from archsim.lowering.phase import BlockFormat, DTypes, dtype
 from archsim.lowering.primitives import total
 from archsim.lowering.routing import Routing
 
@@ -51,12 +51,12 @@ class Parts:
             raise InputError(f'two tensors would be named "{name}"', code="E002")
         return Access(name)
 
-    def formatted(self, name: str, shape: Sequence[int], dtype: str | None) -> Access:
+    def formatted(self, name: str, shape: Sequence[int], form: str | BlockFormat | None) -> Access:
         """A weight at an element type of its own, where it has one."""
-        if dtype is None:
+        if form is None:
             return self.weight(name, *shape)
         full = self.name(name)
-        self.tensors[full] = Tensor(full, tuple(shape), DTYPES[dtype], Role.WEIGHT)
+        self.tensors[full] = Tensor(full, tuple(shape), dtype(form), Role.WEIGHT)
         return Access(full)
 
     def weight(self, name: str, *shape: int) -> Access:

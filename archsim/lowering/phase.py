@@ -9,14 +9,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from archsim.core.spec import Spec, problem
-from archsim.ir.tensor import DTYPES, DType, Role
+from archsim.ir.tensor import DTYPES, DType, Role, block_format
 
 DTypeName = Literal[
-    "fp32", "bf16", "fp16", "fp8", "int32", "int16", "int8", "int4", "mxfp4", "mxfp8", "nvfp4",
-    "int4g128",
+    "fp32", "bf16", "fp16", "fp8", "fp4", "int32", "int16", "int8", "int4", "int3", "int2",
+    "mxfp4", "mxfp8", "nvfp4", "int4g128",
 ]  # fmt: skip
 
 Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
@@ -151,16 +151,46 @@ class Sequences:
         return len(self.lengths) > 1
 
 
+class BlockFormat(Spec):
+    """Narrow integers in blocks that share a scale; MACs run at a wider type."""
+
+    bits: int = Field(ge=1, le=16, examples=[4])
+    """Of an element."""
+
+    group: Count = Field(examples=[64])
+    """Elements that share a scale."""
+
+    scale_bytes: int = Field(default=2, ge=1, le=64)
+    """Of a scale, with what else a block keeps, such as a zero point."""
+
+    computes_as: DTypeName = "bf16"
+    """What MACs run at."""
+
+
+StoredAs = Annotated[
+    Annotated[DTypeName, Tag("name")] | Annotated[BlockFormat, Tag("blocks")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "blocks"),
+]
+"""An element type by its name, or blocks that share a scale."""
+
+
+def dtype(form: str | BlockFormat) -> DType:
+    """An element type by its name, or a form of storage that a workload makes up."""
+    if isinstance(form, str):
+        return DTYPES[form]
+    return block_format(form.bits, form.group, form.scale_bytes, form.computes_as)
+
+
 class DTypes(Spec):
     """Element types; the loader fills in what is left out."""
 
-    weights: DTypeName | None = None
+    weights: StoredAs | None = None
     """Of weights, and what MACs are computed in. Default: bf16; int8 for a SCALE-Sim topology."""
 
     activations: DTypeName | None = None
     """Of activations. Default: as of the weights."""
 
-    kv_cache: DTypeName | None = None
+    kv_cache: StoredAs | None = None
     """Of the KV cache. Default: bf16, in models that keep one."""
 
     accumulators: DTypeName | None = None
@@ -178,10 +208,10 @@ class DTypes(Spec):
 
     def of(self, role: Role) -> DType:
         """Element type of a role; indices are 32-bit integers."""
-        name = {
+        form = {
             Role.WEIGHT: self.weights,
             Role.ACTIVATION: self.activations,
             Role.KV_CACHE: self.kv_cache,
             Role.INDEX: "int32",
         }[role]
-        return DTYPES[name or "bf16"]
+        return dtype(form or "bf16")

@@ -34,6 +34,8 @@ FORMS = MappingProxyType(
         "add": Form({"add": 1}),
         "mul": Form({"mul": 1}),
         "relu": Form({"max": 1}),
+        # 1 / (1 + exp(-x))
+        "sigmoid": Form({"exp": 1, "add": 1, "div": 1}),
         # x / (1 + exp(-x))
         "silu": Form({"mul": 1, "exp": 1, "add": 1, "div": 1}),
         # x / (1 + exp(-2 z)), z = sqrt(2/pi) (x + 0.044715 x^3): Hendrycks and Gimpel (2016)

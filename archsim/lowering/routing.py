@@ -1,24 +1,33 @@
-"""Which experts tokens go to: a seeded draw of tokens per expert, or a trace.
+"""Which experts tokens go to: tokens per expert, from a seeded draw or from a trace.
 
-Expert parallelism and combine traffic see only the counts; which token goes where does not matter
-to time. Counts are sorted, largest first: experts are alike.
+Time depends on the counts alone, not on which token goes where. Counts are sorted, largest first:
+experts are alike. Closed forms of how many distinct experts a draw reaches stand beside it; files
+of traces are read in `routing_trace`.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from archsim.core.errors import InputError
 from archsim.core.spec import Spec, problem
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 CHUNK = 1 << 22  # random numbers drawn at once
+
+
+class Routed(NamedTuple):
+    """What a model routes in a phase."""
+
+    experts: int
+    top_k: int  # distinct experts that a token goes to
+    tokens: int  # in each layer
+    layers: int  # that have experts
 
 
 class Routing(Spec):
@@ -27,29 +36,49 @@ class Routing(Spec):
     kind: Literal["uniform", "zipf", "trace"] = "uniform"
     """Every expert alike, popularity by rank to a power, or counts from a file."""
 
-    exponent: Annotated[float, Field(ge=0, le=8)] = 1.0
-    """Of zipf: the r-th expert is drawn with a weight of 1 / r to this power."""
+    exponent: Annotated[float, Field(ge=0, le=8)] | None = None
+    """Of zipf: the r-th expert is drawn with a weight of 1 / r to this power. Default: 1."""
 
     file: str | None = Field(default=None, examples=["routing.csv"])
-    """Of trace: CSV, one row a layer, one column an expert: tokens that it gets."""
+    """Of a trace: CSV or NPY, relative to this file. Rows as wide as the model has experts hold
+    tokens of each expert, one row for all layers or one a layer; rows as wide as a token has
+    experts hold those of one token, counted from 0, all tokens once or once a layer."""
+
+    counts: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...] | None = None
+    """A trace written out: tokens of each expert, one row for all layers or one a layer."""
 
     seed: int = Field(default=0, ge=0)
     """Of the draw."""
 
     per_layer: bool = False
-    """Draw each layer anew: honest and slow, as layers no longer repeat. A trace always is."""
+    """Draw each layer anew: honest and slow, as layers no longer repeat."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        if (self.kind == "trace") != (self.file is not None):
-            raise problem("E202", f"routing {self.kind} and file {self.file} disagree",
-                          "a trace has a file, the other kinds have none")  # fmt: skip
+        given = [key for key in ("file", "counts") if getattr(self, key) is not None]
+        if self.kind == "trace" and len(given) != 1:
+            raise problem(
+                "E202" if given else "E102",
+                f"a routing trace needs a file or counts, got {' and '.join(given) or 'none'}",
+                "example `routing: {kind: trace, file: routing.csv}`",
+            )
+        if self.kind != "trace" and given:
+            message = f"{given[0]} is of a routing trace, and the kind is {self.kind}"
+            raise problem("E202", message, "kind: trace")
+        if self.kind != "zipf" and self.exponent is not None:
+            message = f"exponent is of zipf routing, and the kind is {self.kind}"
+            raise problem("E202", message, "kind: zipf")
         return self
 
     @property
     def layered(self) -> bool:
         """True when layers differ."""
-        return self.per_layer or self.kind == "trace"
+        return self.per_layer or (self.counts is not None and len(self.counts) > 1)
+
+    def weights(self, experts: int) -> Floats:
+        """Relative popularity of each expert, the most popular first."""
+        power = (1.0 if self.exponent is None else self.exponent) if self.kind == "zipf" else 0.0
+        return np.asarray(np.arange(1, experts + 1) ** -power, dtype=np.float64)
 
 
 def tokens_per_expert(
@@ -58,21 +87,18 @@ def tokens_per_expert(
     """Tokens of each expert in one layer, largest first; they sum to tokens x top_k.
 
     Args:
-        routing: the kind of draw.
+        routing: the kind of draw, or a trace whose file has been read.
         experts: there are.
         top_k: distinct ones that a token goes to.
         tokens: that are routed.
-        layer: which layer, where layers differ.
-
-    Raises:
-        InputError: for a trace that does not fit the model.
+        layer: which of the layers with experts, from 0; alike unless layers differ.
     """
-    if routing.file is not None:
-        return _traced(Path(routing.file), experts, top_k * tokens, layer)
+    if routing.counts is not None:
+        row = routing.counts[layer % len(routing.counts)]
+        return np.sort(np.array(row, dtype=np.int64))[::-1]
     stream = crc32(b"routing"), layer if routing.per_layer else 0
     rng = np.random.default_rng(np.random.SeedSequence(routing.seed, spawn_key=stream))
-    exponent = routing.exponent if routing.kind == "zipf" else 0.0
-    log_weight = -exponent * np.log(np.arange(1, experts + 1))
+    log_weight = np.log(routing.weights(experts))
     counts = np.zeros(experts, dtype=np.int64)
     rows = max(1, CHUNK // experts)
     for begin in range(0, tokens, rows):
@@ -83,29 +109,47 @@ def tokens_per_expert(
     return np.sort(counts)[::-1]
 
 
-def expected_distinct(experts: int, top_k: int, tokens: int) -> float:
-    """Experts that at least one of so many tokens goes to, expected under uniform routing."""
-    return experts * (1 - (1 - top_k / experts) ** tokens)
+def expected_distinct(
+    experts: int, top_k: int, tokens: int, routing: Routing | None = None
+) -> float:
+    """Experts that at least one of so many tokens goes to, expected over seeds.
+
+    Uniform: E (1 - (1 - k/E)^T). Otherwise the sum over experts of 1 - (1 - share)^T, where a share
+    is the chance that one token goes to the expert.
+
+    Args:
+        experts: E.
+        top_k: k.
+        tokens: T.
+        routing: of kind uniform (default) or zipf.
+    """
+    shares = chosen_shares((routing or Routing()).weights(experts), top_k)
+    return float(np.sum(-np.expm1(tokens * np.log1p(-np.minimum(shares, 1 - 1e-16)))))
 
 
-def _traced(path: Path, experts: int, wanted: int, layer: int) -> Ints:
-    """The counts of one layer of a trace."""
-    if not path.is_file():
-        raise InputError(f'routing.file names "{path}", which does not exist', code="E201")
-    lines = [line for line in path.read_text("utf-8").splitlines() if line[:1] not in ("#", "")]
-    at = layer % len(lines) if lines else 0
-    row = [cell.strip() for cell in lines[at].split(",")] if lines else []
-    if len(row) != experts or not all(cell.isdigit() for cell in row):
-        raise InputError(
-            f"{path}: row {at + 1} has {len(row)} columns, the model has {experts} experts",
-            code="E202",
-            help="one row a layer, one whole number of tokens for each expert",
-        )
-    counts = np.array([int(cell) for cell in row], dtype=np.int64)
-    if int(counts.sum()) != wanted:
-        raise InputError(
-            f"{path}: row {at + 1} routes {int(counts.sum())} tokens, the phase has {wanted}",
-            code="E202",
-            help="tokens x experts a token",
-        )
-    return np.sort(counts)[::-1]
+def chosen_shares(weights: Floats, top_k: int) -> Floats:
+    """Chance of each of E weighted items to be among `top_k` draws without replacement, shape (E,).
+
+    Items arrive after exponential times of their weight as rate; the first `top_k` are drawn
+    (Efraimidis and Spirakis, 2006). An item at time t is among them when fewer than `top_k` others
+    are there, a Poisson-binomial count; the integral over log t is a trapezoid sum, which converges
+    faster than any power because both ends decay. Equal weights are top_k / E at once.
+    """
+    if top_k == len(weights) or np.ptp(weights) == 0:
+        return np.full(len(weights), top_k / len(weights))
+    rates = weights / weights.sum()
+    step = 0.05
+    log_t = np.arange(np.log(1e-9), np.log(60 / rates.min()), step)
+    hazard = np.exp(log_t)[:, None] * rates  # (time, item)
+    there = -np.expm1(-hazard)
+    # chance of so many arrivals among all items but one: (time, item left out, arrivals)
+    count = np.zeros((*there.shape, top_k))
+    count[:, :, 0] = 1.0
+    for j in range(len(weights)):
+        p = np.repeat(there[:, j, None], len(weights), axis=1)
+        p[:, j] = 0.0
+        moved = count * p[:, :, None]
+        count -= moved
+        count[:, :, 1:] += moved[:, :, :-1]
+    density = hazard * np.exp(-hazard) * count.sum(axis=2)
+    return np.asarray(density.sum(axis=0) * step)

@@ -15,6 +15,7 @@ from archsim.lowering.architectures.layers import Layers
 from archsim.lowering.model import models
 
 if TYPE_CHECKING:
+    from archsim.lowering.routing import Routed, Routing
     from archsim.lowering.spec import ModelRef
 
 SCHEMA = "archsim.workload/1"
@@ -114,29 +115,53 @@ def inlined(ref: ModelRef, document: Document) -> ModelRef:
     elif ref.hf_config is not None:
         from archsim.lowering.hf.base import read_config
 
-        config = read_config(_beside("hf_config", ref.hf_config, document))
+        config = read_config(_beside(("model", "hf_config"), ref.hf_config, document))
     elif ref.topology is not None:
         from archsim.lowering.topology import read_topology
 
-        config = read_topology(_beside("topology", ref.topology, document), ref.format)
+        config = read_topology(_beside(("model", "topology"), ref.topology, document), ref.format)
     elif ref.onnx is not None:
         from archsim.lowering.onnx_import import read_onnx
 
-        config = read_onnx(_beside("onnx", ref.onnx, document), ref.dims, ref.maps)
+        config = read_onnx(_beside(("model", "onnx"), ref.onnx, document), ref.dims, ref.maps)
     elif ref.graph is not None:
         from archsim.lowering.graph_yaml import read_graph
 
-        config = read_graph(_beside("graph", ref.graph, document))
+        config = read_graph(_beside(("model", "graph"), ref.graph, document))
     return ref if ref.preset else type(ref)(config=config)
 
 
-def _beside(form: str, name: str, document: Document) -> Path:
+def traced(routing: Routing, routed: Routed, document: Document) -> Routing:
+    """A routing whose file is read, and whose counts fit what the model routes.
+
+    Raises:
+        InputError: E201 for a file that does not exist, and what the trace holds.
+    """
+    from archsim.lowering.routing_trace import check_counts, read_trace
+
+    if routing.file is not None:
+        counts = read_trace(_beside(("routing", "file"), routing.file, document), routed)
+        return routing.model_copy(update={"file": None, "counts": counts})
+    found = (
+        [
+            document.diagnostic(("routing", "counts", row), code, message, help=help_text)
+            for row, code, message, help_text in check_counts(routing.counts, routed)
+        ]
+        if routing.counts is not None
+        else []
+    )
+    if found:
+        raise InputError.of(found)
+    return routing
+
+
+def _beside(key: tuple[str, str], name: str, document: Document) -> Path:
     """A file that a workload names: relative to its own file, or to the present folder."""
     own = document.file.parent / name if document.file else None
     for path in (own, Path(name)):
         if path is not None and "\0" not in name and path.is_file():
             return path
-    message = f'{form} names "{name}", which does not exist'
-    if document.mark(("model", form)).source.name is None:
+    message = f'{key[1]} names "{name}", which does not exist'
+    if document.mark(key).source.name is None:
         raise InputError.of([Diagnostic("E003", message)])
-    raise document.error(("model", form), "E201", message)
+    raise document.error(key, "E201", message)

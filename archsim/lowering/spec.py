@@ -147,7 +147,7 @@ def resolve(spec: WorkloadSpec, document: Document | None = None) -> WorkloadSpe
         InputError: for a file or preset that does not exist, or a phase that the model has not.
         Unsupported: for a model type without a builder.
     """
-    from archsim.lowering.sources import inlined
+    from archsim.lowering.sources import inlined, traced
 
     document = document or Document.of({})
     spec = spec.model_copy(update={"model": inlined(spec.model, document)})
@@ -162,7 +162,9 @@ def resolve(spec: WorkloadSpec, document: Document | None = None) -> WorkloadSpe
     for found in architecture.objections(phase) if phase else ():
         raise document.error(("phase", found.key), found.code, found.message, help=found.help)
     dtypes = spec.dtypes.filled(*architecture.default_dtypes, cache=architecture.keeps_cache)
-    return spec.model_copy(update={"phase": phase, "dtypes": dtypes})
+    routed = architecture.routed(phase) if phase else None
+    routing = traced(spec.routing, routed, document) if routed else spec.routing
+    return spec.model_copy(update={"phase": phase, "dtypes": dtypes, "routing": routing})
 
 
 def architecture_of(spec: WorkloadSpec) -> Architecture:

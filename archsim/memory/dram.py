@@ -36,7 +36,7 @@ class Dram(Memory):
         """A standard, by the name of its file in `memory/standards`."""
 
         stacks: PositiveInt = 1
-        """Stacks (or modules) of the standard side by side."""
+        """Stacks (or modules) of the standard side by side; not with a flat bandwidth."""
 
         bandwidth: Rate | None = None
         """Flat form: peak bandwidth of all channels together."""
@@ -54,6 +54,12 @@ class Dram(Memory):
         def _one_form(self) -> Self:
             if (self.standard is None) == (self.bandwidth is None):
                 raise problem("E202", "give either standard or bandwidth, not both or neither")
+            if self.standard is None and self.stacks != 1:
+                raise problem(
+                    "E202",
+                    "stacks multiply a standard, and this dram has none",
+                    "drop stacks: a flat bandwidth is that of all of them together",
+                )
             if self.standard is None and self.capacity is None:
                 raise problem("E102", "a flat dram needs a capacity", "capacity: 16 GiB")
             if self.standard is not None and self.standard not in standard_names():

@@ -14,6 +14,8 @@ from archsim.core.errors import LawViolation
 from archsim.ir.record import RunRecord
 from archsim.ir.tensor import Role
 
+# the sequencer is busy only while it launches a kernel
+ISSUER, LAUNCH = "issue", "kernel_launch"
 STALLS = ("busy_ps", "stall_in_ps", "stall_out_ps", "stall_shared_ps")
 
 
@@ -80,7 +82,8 @@ def _critical(run: RunRecord) -> dict[tuple[int, str], int]:
     for row in run.rows:
         owner, what = (row.port, "bandwidth") if row.port else (row.unit, "busy")
         if row.critical_busy_ps:
-            parts[row.stage, f"{owner}_{what}"] += row.critical_busy_ps
+            reason = LAUNCH if owner == ISSUER else f"{owner}_{what}"
+            parts[row.stage, reason] += row.critical_busy_ps
         if row.critical_lag_ps:
             parts[row.stage, f"{owner}_latency"] += row.critical_lag_ps
     return dict(parts)

@@ -62,6 +62,10 @@ def _parts(result: dict[str, Any]) -> Iterator[RenderableType]:
         if rows:
             yield ""
             yield _table([title, "", "", ""], rows, right=(1, 2))
+    found = result.get("provenance")
+    if found:
+        yield ""
+        yield _rests_on(found)
     assumed = result.get("placeholders_used")
     if assumed:
         yield ""
@@ -69,6 +73,19 @@ def _parts(result: dict[str, Any]) -> Iterator[RenderableType]:
     if result.get("verdict"):
         yield ""
         yield str(result["verdict"])
+
+
+def _rests_on(found: dict[str, Any]) -> str:
+    """The largest energy and area, where their numbers come from, and how many have no source."""
+    lines = ["Rests on"]
+    for kind, key in (("largest_energy", "row"), ("largest_area", "component")):
+        if found[kind]:
+            first = found[kind][0]
+            what = kind.removeprefix("largest_")
+            lines.append(f"  {what}: {first[key]} ({_percent(first['share'])}), {first['source']}")
+    settings = len(found["assumed_settings"])
+    lines.append(f"  assumed: {found['assumed_energy_rows']} energy rows, {settings} settings")
+    return "\n".join(lines)
 
 
 def _head(result: dict[str, Any]) -> str:
@@ -90,7 +107,8 @@ def _answer(result: dict[str, Any]) -> RenderableType:
         detail = f"{_si(per_token, 'J')} per output token" if per_token is not None else ""
         rows.append(["Energy", _si(energy, "J"), detail])
         rows.append(["Power", _si(_get(metrics, "power_w", "mean"), "W"), "mean"])
-    rows.append(["Area", _si(_get(metrics, "area_mm2", "total"), "mm2"), ""])
+    area = _si(_get(metrics, "area_mm2", "total"), "mm2")
+    rows.append(["Area", area, "engines and SRAM; without PHYs, links and control"])
     used = metrics.get("utilization")
     if used:
         rows.append(["Utilization", f"MFU {_percent(used['mfu'])}", f"MBU {_percent(used['mbu'])}"])

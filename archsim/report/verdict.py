@@ -49,7 +49,7 @@ def verdict(run: RunRecord, stalls: dict[str, float]) -> str:
         return text + "."
     own = {f"{name}_busy" for name in machine.mac_engines}
     if least.by == "memory":
-        own = {f"{machine.dram}_bandwidth"}
+        own = {f"{tier.name}_bandwidth" for tier in run.memory.tiers} & set(stalls)
     elif least.by == "vector":
         own = {reason for reason in stalls if reason.endswith("_busy")} - own
     itself = ratio * fsum(share for reason, share in stalls.items() if reason in own)

@@ -19,6 +19,7 @@ from archsim.ir.tensor import Role
 from archsim.report.account import Totals, account
 from archsim.report.energy import Spent, spend
 from archsim.report.model import Report
+from archsim.report.provenance import NOT_MODELLED, provenance
 from archsim.report.result import (
     critical,
     op_classes,
@@ -86,6 +87,8 @@ def compose(
         ops = op_rows(run, totals, spent)
         data |= {"metrics": _metrics(run) | _spent(run, totals, spent)}
         data |= _answers(run, totals, spent, ops)
+        data["provenance"] = provenance(spent.rows, run.machine.area_mm2, inputs["hardware"])
+        data["not_modelled"] = list(NOT_MODELLED)
     else:
         data["metrics"] = _metrics(run)
     return Report(data, ops, warnings, inputs, _manifest(how, run))

@@ -55,14 +55,14 @@ def changes(
             return
         owner, _, what = reason.rpartition("_")
         if owner in machine.memories:
-            if what == "bandwidth" and machine.memories[owner].off_chip and reread > REREAD:
+            if what == "bandwidth" and owner == machine.dram.name and reread > REREAD:
                 name = machine.sram.name
                 path = f"memory.{name}.capacity"
                 now = data["memory"][name]["capacity"]
                 yield Change(reason, share, ((path, now, scaled(now, ROOM)),))
             knobs = machine.memories[owner].KNOBS.get(what, {})
             found = _turned("memory", owner, knobs, data)
-        elif owner == "issue":
+        elif reason == "kernel_launch":
             found = tuple(
                 s for name in sorted(machine.engines)
                 for s in _turned("engines", name, {"launch": 0.5}, data)

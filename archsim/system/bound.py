@@ -14,6 +14,7 @@ from archsim.ir.record import BoundRecord
 from archsim.ir.tensor import Role
 from archsim.system.build import Machine
 from archsim.system.place import Plan, Stage
+from archsim.system.tiers import tier_bound_ps
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def compulsory_bytes(graph: OpGraph) -> int:
 def bound(plan: Plan) -> BoundRecord:
     """Closed-form bound of a plan's graph on its machine, in picoseconds (rounded down)."""
     graph, machine = plan.graph, plan.machine
-    memory = _memory_ps(compulsory_bytes(graph), machine)
+    memory = max(_memory_ps(compulsory_bytes(graph), machine), tier_bound_ps(plan))
     stages = [(block.block.count, stage) for block in plan.blocks for stage in block.stages]
     compute = sum(count * _compute_s(stage, graph, machine) for count, stage in stages)
     vector = sum(count * _vector_s(stage, machine) for count, stage in stages)

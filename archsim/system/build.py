@@ -136,8 +136,17 @@ def build(spec: Any) -> Machine:
     _need(mems)
     _names_exist(spec, mems, units, movers)
     _join(mems, movers)
-    table = load_table(spec.energy.table).with_overrides(spec.energy.overrides)
-    return Machine(spec, mems, units, movers, table)
+    return Machine(spec, mems, units, movers, _table(spec))
+
+
+def _table(spec: Any) -> EnergyTable:
+    """The energy table that a description names, with its own rows in place of the table's."""
+    try:
+        table = load_table(spec.energy.table)
+    except InputError as error:
+        error.details["path"] = "energy.table"
+        raise
+    return table.with_overrides(spec.energy.overrides)
 
 
 def _need(mems: dict[str, Memory]) -> None:

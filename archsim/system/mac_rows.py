@@ -13,11 +13,11 @@ import numpy as np
 
 from archsim.components.base import MacEngine
 from archsim.ir.mapping import REUSED, Mapping
-from archsim.ir.problem import Extents, Ints, packed_bytes
+from archsim.ir.problem import Extents, Ints
 from archsim.ir.reuse import Segment
 from archsim.ir.target import Cost, Tiles
 from archsim.sim.program import Leaf
-from archsim.system.plan import array_cost
+from archsim.system.array_cost import array_cost
 from archsim.system.rows import Draft
 from archsim.system.vector_rows import VectorTail
 from archsim.system.writer import Node, Part, Writer, duration_ps
@@ -118,7 +118,7 @@ class MacWriter(Writer):
             // 8
         )
         elements = size["b"] * size["k"] * size["n"]
-        self.weight_bytes: Ints = packed_bytes(elements, self.view.weight_bits)
+        self.weight_bytes: Ints = self.view.weight_bytes(elements)
         self.outputs: Ints = size["b"] * size["m"] * size["n"]
 
     def _leaf(self, i: int) -> Leaf:

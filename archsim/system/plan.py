@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -15,9 +15,10 @@ from archsim.dataflows.base import dataflows
 from archsim.ir.graph import OpGraph
 from archsim.ir.mapping import Mapping
 from archsim.ir.op import Access, Kind, Op
-from archsim.ir.problem import Problem, problem
-from archsim.ir.target import Cost, Target, Tiles
+from archsim.ir.problem import problem
+from archsim.ir.target import Target
 from archsim.ir.tensor import Role
+from archsim.system.array_cost import array_cost
 from archsim.system.build import Machine
 from archsim.system.flash import flash_stage
 from archsim.system.kernel import kernel_stage
@@ -130,23 +131,6 @@ def _mac_stage(stage: Stage, room: Room) -> Stage:
     tile = mapping.tile
     held += target.depth * (tile["b"] * tile["m"] * tile["n"] * target.fused_bits // 8)
     return replace(stage, mapping=mapping, room_bytes=held)
-
-
-def array_cost(
-    engine: MacEngine, view: Problem, machine: Machine, dtype: str
-) -> Callable[[Tiles], Cost]:
-    """Cost of tiles on an array: its own cycles, or those its operand feed takes if longer."""
-    feed = machine.sram.bytes_per_s / engine.clock_hz
-    partial = view.bits["partial"]
-
-    def cost(tiles: Tiles) -> Cost:
-        bare = engine.cost(tiles, dtype)
-        bits = bare.in_reads * view.bits["in"] + bare.weight_reads * view.weight_bits
-        bits = bits + (bare.out_writes + bare.out_reads) * partial
-        fed = np.ceil(bits / 8 / feed).astype(np.int64)
-        return replace(bare, cycles=np.maximum(bare.cycles, fed))
-
-    return cost
 
 
 def _map(stage: Stage, view: Problem, target: Target, name: str | None) -> Mapping:

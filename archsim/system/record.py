@@ -85,7 +85,7 @@ def _rows(timed: Timed) -> Iterable[RowRecord]:
     )
     for row, counts, holds, executions, *times in counted:
         unit = units[row.unit]
-        yield RowRecord(unit.name, unit.timeline, row.op, counts, executions, *times, holds)
+        yield RowRecord(unit.name, unit.timeline, row.op, counts, executions, holds, *times)
 
 
 def _tiers(plan: Plan) -> tuple[TierRecord, ...]:

@@ -22,16 +22,18 @@ SCHEMA = "archsim.hardware/1"
 
 
 class Placement(Spec):
-    """Which memories may hold each role, the preferred one first."""
+    """Which memories may hold each role, the preferred one first; what is too much spills to the
+    next. Room goes to the KV cache first, then to activations, then to weights."""
 
     weights: tuple[str, ...] = ()
-    """Memories for weights; default: the first dram."""
+    """Memories for weights; default: all drams, the fastest first."""
 
     kv_cache: tuple[str, ...] = ()
-    """Memories for the KV cache; default: the first dram."""
+    """Memories for the KV cache; default: all drams, the fastest first."""
 
     activations: tuple[str, ...] = ()
-    """Memories for activations; default: the first sram while they fit, then the first dram."""
+    """Memories for activations; default: the sram while they fit, then all drams, the fastest
+    first."""
 
 
 class DispatchRule(Spec):

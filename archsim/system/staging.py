@@ -5,7 +5,8 @@ the port of the target, tile by tile. A lane works the stages off in their order
 the window of the sequencer: only by pages of its staging area, which a stage gives back when it
 ends. So weights and what is in the KV cache are fetched ahead, over the borders of stages. What is
 written during the run returns on a lane of its own, which waits for its writer; results go outwards
-on a third.
+on a third. A stage that needs more than the whole area streams: each tile gives its room back when
+it has been read, and is staged again where it is read again.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from archsim.core.errors import Infeasible
+from archsim.core.units import format_bytes
 from archsim.sim.program import Leaf, Loop
 from archsim.system.rows import ISSUE, LOAD, STORE, Book, Draft
-from archsim.system.tiers import BACK, RETURN, STAGE, Lane, staged_bytes
+from archsim.system.tiers import BACK, RETURN, STAGE, Lane, area_of, staged_bytes
 
 if TYPE_CHECKING:
-    from archsim.system.place import Plan, Stage
+    from archsim.system.place import Plan
     from archsim.system.writer import Writer
 
 AREA_PAGES = 64  # a staging area is handed out in this many pages
-HANDOFF = 2  # tiles between the two units of a lane: one arriving, one leaving
+HANDOFF = 16  # tiles on their way between the two units of a lane, as a DMA queues them (assumed)
 AHEAD = 2  # runs of a stage whose tiles may wait for it at once
 
 
@@ -34,21 +37,27 @@ def direct_home(plan: Plan, tensor: str) -> str | None:
     return None
 
 
-def bring(w: Writer, row: Draft, tensor: str, size_bytes: int) -> None:
-    """Let a load wait for the part of its tile that lies further away, and stage that part."""
+def bring(w: Writer, row: Draft, tensor: str, size_bytes: int, again: bool) -> None:
+    """Let a load wait for the part of its tile that lies further away, and stage that part.
+
+    `again`: the tile was staged before in this stage, and is still there unless the stage streams.
+    """
     late = tensor in w.plan.homes.late
+    kind = RETURN if late else STAGE
     for memory, far in w.plan.homes.far.get(tensor, ()):
+        lanes = [(kind, *hop) for hop in pairwise(w.machine.route(memory))]
+        if again and not any(_streams(w, lane) for lane in lanes):
+            continue
         piece = -(-size_bytes * far // w.graph.tensors[tensor].bytes)
-        arrived: int | None = None
-        for source, target in pairwise(w.machine.route(memory)):
-            lane = (RETURN if late else STAGE, source, target)
+        before: tuple[Lane, Draft] | None = None
+        for lane in lanes:
             out, into = _move(w, row, lane, w.role(tensor), piece)
-            if arrived is not None:
-                _connect(w, f"staged {tensor} on {source}", row.beside[-3], out)
-            _enter(w, lane, out, tensor if late and arrived is None else None)
-            arrived = into.unit
-        if arrived is not None:
-            channel = _connect(w, f"staged {tensor} from {memory}", row.beside[-1], row)
+            if before is not None:
+                _connect(w, f"staged {tensor} from {memory} on {lane[1]}", *before, out, piece)
+            _enter(w, lane, out, tensor if late and before is None else None)
+            before = lane, into
+        if before is not None:
+            channel = _connect(w, f"staged {tensor} from {memory}", *before, row, piece)
             w.part.staged.add(channel)
 
 
@@ -70,7 +79,7 @@ def send(w: Writer, row: Draft, role: str, size_bytes: int) -> None:
         for target, source in pairwise(reversed(w.machine.way_back(memory))):
             lane = (BACK, target, source)
             out, into = _move(w, row, lane, role, piece)
-            _connect(w, f"outwards {role} on {target} to {memory}", stored, out)
+            _connect(w, f"outwards {role} on {target} to {memory}", lane, stored, out, piece)
             if lane not in w.lanes:
                 w.lanes.add(lane)
                 _room(w, lane, stored)  # nothing is stored before there is room to wait in
@@ -117,12 +126,25 @@ def _pass(channel: int, giver: Draft, taker: Draft) -> None:
     taker.free.append(channel)
 
 
-def _connect(w: Writer, name: str, giver: Draft, taker: Draft) -> int:
-    """A token from one row to another; the channel's depth is found when the stage is written."""
+def _connect(w: Writer, name: str, lane: Lane, giver: Draft, taker: Draft, size: int) -> int:
+    """A tile that waits in a lane's area; the channel's depth is found when all is written."""
     channel = w.channel(name, giver.unit, taker.unit, 1)
-    w.loose.add(channel)
+    _, largest = w.loose.get(channel, (lane, 1))
+    w.loose[channel] = lane, max(largest, size)
     _pass(channel, giver, taker)
     return channel
+
+
+def _streams(w: Writer, lane: Lane) -> bool:
+    """True when a run of the stage sends more along a lane than its area holds."""
+    return _need(w)[lane] > w.plan.homes.areas[lane]
+
+
+def _need(w: Writer) -> dict[Lane, int]:
+    if w.staged_bytes is None:
+        homes = w.plan.homes
+        w.staged_bytes = staged_bytes(w.graph, w.machine, w.stage, homes.far, homes.late)
+    return w.staged_bytes
 
 
 def _enter(w: Writer, lane: Lane, out: Draft, waits_for: str | None) -> None:
@@ -159,14 +181,12 @@ def _gate(book: Book, lane: Lane) -> int:
     return book.unit(f"{'.'.join(lane)}.room", ISSUE)
 
 
-def _pages(plan: Plan, stage: Stage) -> dict[Lane, tuple[int, int]]:
-    """Pages of each staging area that a run of a stage needs, and bytes of a page."""
-    homes = plan.homes
-    need = staged_bytes(plan.graph, plan.machine, stage, homes.far, homes.late)
+def _pages(w: Writer) -> dict[Lane, tuple[int, int]]:
+    """Pages of each staging area that a run of the stage takes, and bytes of a page."""
     found = {}
-    for lane, size in need.items():
-        page = max(1, -(-homes.areas[lane] // AREA_PAGES))
-        found[lane] = (max(1, -(-size // page)), page)
+    for lane in sorted(w.lanes):
+        page = max(1, w.plan.homes.areas[lane] // AREA_PAGES)
+        found[lane] = (min(AREA_PAGES, max(1, -(-_need(w)[lane] // page))), page)
     return found
 
 
@@ -177,11 +197,10 @@ def _area(book: Book, lane: Lane, retire: int) -> int:
 def take_room(w: Writer, retire: int) -> list[Leaf]:
     """Before a stage: its pages of every lane, and the word that they are there."""
     rows = []
-    for lane, (pages, size) in _lanes(w).items():
+    for lane, (pages, size) in _pages(w).items():
         gate, area = _gate(w.book, lane), _area(w.book, lane, retire)
-        place = lane[1] if lane[0] == BACK else lane[2]
         rows.append(Draft(gate, w.index, run=pages, reserve=[area], put=[area],
-                          holds={place: size}))  # fmt: skip
+                          holds={area_of(lane): size}))  # fmt: skip
         go = Draft(gate, w.index)
         for channel in [_ticket(w.book, lane, u) for at, u in w.tickets if at == lane]:
             go.reserve.append(channel)
@@ -193,21 +212,19 @@ def take_room(w: Writer, retire: int) -> list[Leaf]:
 def give_room(w: Writer, retire: int) -> list[Draft]:
     """When a stage has ended: its pages."""
     rows = []
-    for lane, (pages, size) in _lanes(w).items():
+    for lane, (pages, size) in _pages(w).items():
         area = _area(w.book, lane, retire)
-        place = lane[1] if lane[0] == BACK else lane[2]
         rows.append(Draft(retire, w.index, run=pages, take=[area], free=[area],
-                          holds={place: -size}))  # fmt: skip
+                          holds={area_of(lane): -size}))  # fmt: skip
     return rows
 
 
-def _lanes(w: Writer) -> dict[Lane, tuple[int, int]]:
-    found = _pages(w.plan, w.stage) if w.lanes else {}
-    return {lane: found[lane] for lane in sorted(w.lanes)}
-
-
 def settle_depths(w: Writer) -> None:
-    """Let the tiles of some runs of a stage wait: what is staged ahead is limited by room alone."""
+    """Let the tiles of some runs of a stage wait: what is staged ahead is limited by room alone.
+
+    Raises:
+        Infeasible: E401 when not even one tile fits the area that it is staged in.
+    """
     if not w.loose:
         return
     tokens = dict.fromkeys(w.loose, 0)
@@ -223,5 +240,16 @@ def settle_depths(w: Writer) -> None:
                         tokens[channel] += times
 
     walk(w.part.tree, 1)
-    for channel, number in tokens.items():
-        w.book.deepen(channel, AHEAD * number)
+    for channel, (lane, largest) in w.loose.items():
+        depth = AHEAD * tokens[channel]
+        if _streams(w, lane):
+            alike = sum(1 for at, _ in w.loose.values() if at == lane)
+            depth = min(depth, w.plan.homes.areas[lane] // alike // largest)
+        if depth < 1:
+            raise Infeasible(
+                f"{w.stage.path}: a tile of {format_bytes(largest)} waits in {area_of(lane)}, "
+                f"whose staging area of {format_bytes(w.plan.homes.areas[lane])} is too small",
+                code="E401",
+                help=f"--set memory.{area_of(lane)}.capacity=...",
+            )
+        w.book.deepen(channel, depth)

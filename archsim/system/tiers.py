@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 CLASSES = {"kv_cache": Role.KV_CACHE, "activations": Role.ACTIVATION, "weights": Role.WEIGHT}
 SMALL = 1000  # tensors below this part of their class are not split
-BUFFERS = 2  # staged tensors of the largest stage that a staging area holds: one used, one filled
+BUFFERS = 2  # of the largest stage that a staging area holds: one is used, one filled (assumed)
+AREA_SHARE = 2  # the staging areas of a memory take at most this part of it: half (assumed)
 STAGE, RETURN, BACK = "stage", "return", "back"  # ahead of use; after it was written; outwards
 Lane = tuple[str, str, str]  # what kind of move, from which memory, to which
 
@@ -45,7 +46,7 @@ class Homes:
         far: by tensor: (memory, bytes of one repeat) outside the nearest memory; absent if none.
         held: bytes by memory and class.
         late: tensors that are written whole during the run: none of it can be fetched ahead.
-        areas: bytes reserved in the target memory of each lane that carries anything.
+        areas: bytes reserved for each lane that carries anything, in the memory nearer to the chip.
     """
 
     far: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
@@ -63,7 +64,13 @@ class Homes:
 
     def reserved(self, memory: str) -> int:
         """Bytes of all staging areas in a memory."""
-        return sum(size for (_, _, target), size in self.areas.items() if target == memory)
+        return sum(size for lane, size in self.areas.items() if area_of(lane) == memory)
+
+
+def area_of(lane: Lane) -> str:
+    """The memory in which data of a lane wait: the one nearer to the chip."""
+    kind, source, target = lane
+    return source if kind == BACK else target
 
 
 @dataclass
@@ -93,22 +100,21 @@ def settle(
     """
     late = _late(graph)
     classes = _classes(graph, machine, kept)
-    worst = {
-        name: ((c.order[-1], size),)
-        for c in classes for name, _, size, _ in c.tensors if c.order[-1] != machine.dram.name
-    }  # fmt: skip
     homes = _fill(graph, machine, classes, late, {})
     if not homes.far:
         return homes
-    areas = _areas(graph, machine, blocks, worst, late, BUFFERS)
-    try:
-        homes = _fill(graph, machine, classes, late, areas)
-    except Infeasible:  # no room to fill one while the other is used
-        areas = _areas(graph, machine, blocks, worst, late, 1)
-        return _fill(graph, machine, classes, late, areas)
+    near = machine.dram.name
+    worst = {
+        name: tuple((memory, size) for memory in c.order if memory != near)
+        for c in classes for name, _, size, _ in c.tensors
+    }  # fmt: skip
+    homes = _fill(graph, machine, classes, late, _areas(graph, machine, blocks, worst, late))
     for _ in range(3):  # smaller areas leave more room, and then less is staged
-        areas = _areas(graph, machine, blocks, homes.far, late, BUFFERS)
-        homes = _fill(graph, machine, classes, late, areas)
+        areas = _areas(graph, machine, blocks, homes.far, late)
+        smaller = _fill(graph, machine, classes, late, areas)
+        if not set(_areas(graph, machine, blocks, smaller.far, late)) <= set(areas):
+            break
+        homes = smaller
     return homes
 
 
@@ -242,18 +248,20 @@ def _areas(
     blocks: Sequence[StagedBlock],
     far: Mapping[str, tuple[tuple[str, int], ...]],
     late: frozenset[str],
-    buffers: int,
 ) -> dict[Lane, int]:
-    """Room for what the hungriest stage sends along each lane, so many times.
-
-    A lane outwards leaves from its area: data wait there until the slower memory has taken them.
-    """
+    """Room for what the hungriest stage sends along each lane, twice; within half of a memory."""
     most: dict[Lane, int] = {}
     for block in blocks:
         for stage in block.stages:
             for lane, size in staged_bytes(graph, machine, stage, far, late).items():
                 most[lane] = max(most.get(lane, 0), size)
-    return {lane: buffers * size for lane, size in sorted(most.items())}
+    wanted = {lane: BUFFERS * size for lane, size in sorted(most.items())}
+    for memory in machine.tiers:
+        here = [lane for lane in wanted if area_of(lane) == memory.name]
+        total, limit = sum(wanted[lane] for lane in here), memory.capacity_bytes // AREA_SHARE
+        if total > limit:
+            wanted |= {lane: max(1, wanted[lane] * limit // total) for lane in here}
+    return wanted
 
 
 def _refusal(

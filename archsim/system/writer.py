@@ -51,7 +51,9 @@ class Writer:
         self.held: list[tuple[int, int]] = []  # (unit, channel) given back at the stage's end
         self.lanes: set[Lane] = set()  # lanes between memories that this stage uses
         self.tickets: list[tuple[Lane, int]] = []  # units whose first row waits for room in one
-        self.loose: set[int] = set()  # channels whose depth is known when the stage is written
+        # channels whose depth is known when the stage is written: lane, bytes of the largest tile
+        self.loose: dict[int, tuple[Lane, int]] = {}
+        self.staged_bytes: dict[Lane, int] | None = None  # of a run of the stage
         self._channels: dict[str, int] = {}
 
     def write(self) -> Part:
@@ -97,7 +99,7 @@ class Writer:
         """Bring a tile of a tensor in from DRAM.
 
         `efficiency` is the share of the peak bandwidth that it reaches; default: the memory's own.
-        `again`: the tile was read before in this stage, so nothing of it is staged once more.
+        `again`: the tile was read before in this stage.
         """
         role = self.role(tensor)
         home = direct_home(self.plan, tensor)
@@ -113,8 +115,8 @@ class Writer:
             "sram.write": size_bytes,
             "dma.transfer": size_bytes,
         }
-        if operand != "partial" and not again:
-            bring(self, row, tensor, size_bytes)
+        if operand != "partial":
+            bring(self, row, tensor, size_bytes, again)
         return row
 
     def _load_direct(

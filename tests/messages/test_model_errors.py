@@ -46,7 +46,7 @@ def test_e301_an_unknown_model_type():
             2 |   "model_type": "lama"
               |                 ^^^^^^
               = help: closest: llama; supported: bert, deepseek_v3, falcon, gemma3_text, gpt2, gpt_oss, llama, mistral, mixtral, opt, qwen2, qwen3, qwen3_moe, vit
-        """
+        """  # noqa: E501 - one line on the screen
     check(config(4, model_type="lama"), expected)
 
 
@@ -69,7 +69,7 @@ def test_e102_no_model_type():
             1 | {
               | ^
               = help: supported: bert, deepseek_v3, falcon, gemma3_text, gpt2, gpt_oss, llama, mistral, mixtral, opt, qwen2, qwen3, qwen3_moe, vit
-        """
+        """  # noqa: E501 - one line on the screen
     check(config(hidden_size=3), expected)
 
 

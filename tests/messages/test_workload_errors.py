@@ -133,7 +133,7 @@ def test_e108_a_phase_that_the_model_has_not():
 
 def test_e108_an_element_type_that_does_not_exist():
     expected = """
-        w.yaml:4:19: error[E108]: weights "bf61" is not one of bf16, fp16, fp32, fp8, int16, int32, int4, int4g128, int8, mxfp4, mxfp8, nvfp4
+        w.yaml:4:19: error[E108]: weights "bf61" is not one of bf16, fp16, fp32, fp4, fp8, int16, int2, int3, int32, int4, int4g128, int8, ...
             4 | dtypes: {weights: bf61}
               |                   ^^^^
               = help: did you mean "bf16"?

@@ -1,8 +1,14 @@
-"""A feed-forward part in experts: router, choice, permutation, ragged products, combination."""
+"""A feed-forward part in experts: router, choice, permutation, ragged products, combination.
+
+Each of an expert's matrices is one ragged product over the experts that have tokens; the others'
+weights are stored and never read. How tokens fall on experts is said by `lowering.routing`: a
+choice limited to groups leaves every expert the same share, so the draw is the same.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
@@ -11,7 +17,8 @@ from archsim.core.spec import Spec, problem
 from archsim.ir.op import Access, Group, Kind, Op, dims
 from archsim.ir.tensor import Role
 from archsim.lowering.parts import Parts
-from archsim.lowering.phase import Count, DTypeName, Sequences
+from archsim.lowering.phase import Count, Sequences, StoredAs
+from archsim.lowering.primitives import FORMS
 from archsim.lowering.routing import Routing, tokens_per_expert
 
 if TYPE_CHECKING:
@@ -36,6 +43,9 @@ class Experts(Spec):
     shared_ffn: Count | None = None
     """Inner width of one shared expert. Default: that of the others."""
 
+    shared_gate: bool = False
+    """The shared experts' result is scaled by a sigmoid of the token (Qwen2-MoE)."""
+
     bias: bool = False
     """Biases on the experts' matrices."""
 
@@ -43,15 +53,15 @@ class Experts(Spec):
     """How scores become weights."""
 
     router_bias: bool = False
-    """A bias for each expert on the router's scores."""
+    """A bias for each expert: on the router's product, or on a sigmoid's score for the choice."""
 
     groups: Count = 1
-    """Groups of experts; a token chooses among the best of them."""
+    """Groups of experts; a token chooses among the best, by the sum of their two best scores."""
 
     top_groups: Count = 1
     """Groups that a token chooses among."""
 
-    weights: DTypeName | None = Field(default=None, examples=["mxfp4"])
+    weights: StoredAs | None = Field(default=None, examples=["mxfp4"])
     """Element type of the experts' matrices. Default: that of the other weights."""
 
     @model_validator(mode="after")
@@ -62,6 +72,13 @@ class Experts(Spec):
         if self.experts % self.groups or self.top_groups > self.groups:
             raise problem("E202", f"{self.top_groups} of {self.groups} groups do not fit "
                           f"{self.experts} experts")  # fmt: skip
+        among = self.experts // self.groups * self.top_groups
+        if self.top_k > among:
+            message = f"top_k {self.top_k} exceeds the {among} experts of the groups chosen among"
+            raise problem("E107", message, f"top_k: 1 to {among}")
+        if not self.shared and (self.shared_ffn or self.shared_gate):
+            key = "shared_ffn" if self.shared_ffn else "shared_gate"
+            raise problem("E202", f"{key} is of shared experts, and there are none", "shared: 1")
         return self
 
     @property
@@ -77,7 +94,7 @@ class Experts(Spec):
     def parameters(self, hidden: int, count: int) -> int:
         """Parameters of a layer's router, experts and shared experts."""
         router = hidden * self.experts + self.experts * self.router_bias
-        shared = count * hidden * self.shared_width
+        shared = count * hidden * self.shared_width + hidden * self.shared_gate
         return router + self.experts * self.matrices(hidden, count) + shared
 
     def active_parameters(self, hidden: int, count: int) -> int:
@@ -88,18 +105,52 @@ class Experts(Spec):
     def macs(self, hidden: int, count: int) -> int:
         """MACs of one token."""
         wide = self.top_k * self.ffn + self.shared_width
-        return hidden * self.experts + count * hidden * wide
+        return hidden * (self.experts + self.shared_gate) + count * hidden * wide
+
+    def choice(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Primitives of scores, choice and weights, per expert and per token.
+
+        Assumed: as many passes over the scores as experts are chosen, two to rank groups.
+        """
+        form = FORMS[self.router]
+        point, row = Counter(form.point), Counter(form.row)
+        point["max"] += self.top_k
+        if self.router == "sigmoid":
+            point["add"] += self.router_bias
+        if self.groups > 1:
+            point.update({"max": 2, "mul": 1})  # the two best; other groups' scores are cleared
+            row.update({"add": self.groups, "max": self.groups * self.top_groups})
+        # the chosen weights are scaled to their sum
+        row.update({"add": self.top_k - 1, "div": 1, "mul": self.top_k})
+        return dict(+point), dict(+row)
+
+
+def routed_rows(p: Parts, m: Transformer, s: Sequences, layer: int) -> Counter[int]:
+    """How many experts have so many tokens in a layer; experts without any are left out."""
+    moe, routing = m.moe, p.routing or Routing()
+    assert moe is not None
+    before = sum(kind.moe for kind in m.layer_kinds()[:layer]) if routing.layered else 0
+    counts = tokens_per_expert(routing, moe.experts, moe.top_k, s.tokens, before)
+    return Counter(int(n) for n in counts if n)
 
 
 def expert_ops(
     p: Parts, m: Transformer, s: Sequences, source: Access, out: Access, layer: int
 ) -> list[Op]:
-    """From the normed input to the sum of the experts' results, before the residual."""
+    """From the normed input to the sum of the experts' results, before the residual.
+
+    Args:
+        p: tensors so far; its routing says how tokens fall on experts.
+        m: the model.
+        s: sequences of the phase.
+        source: tokens x hidden.
+        out: the same, written.
+        layer: which of the model's layers.
+    """
     moe = m.moe
     assert moe is not None
     tokens, h, k = s.tokens, m.hidden, moe.top_k
-    counts = tokens_per_expert(p.routing or Routing(), moe.experts, k, tokens, layer)
-    busy = Counter(int(n) for n in counts if n)
+    busy = routed_rows(p, m, s, layer)
     experts = sum(busy.values())
     groups = tuple(Group(n, (("M", rows),)) for rows, n in sorted(busy.items(), reverse=True))
     logits = p.tensor("moe.logits", (tokens, moe.experts))
@@ -109,11 +160,14 @@ def expert_ops(
     )
     rows, raised = p.tensor("moe.rows", (tokens * k, h)), (tokens * k, moe.ffn)
     lowered = p.tensor("moe.lowered", (tokens * k, h))
-    forms = ("softmax", "mask") if moe.router_bias else ("softmax",)
+    late_bias = moe.router_bias and moe.router == "sigmoid"
+    scores = [logits, p.weight("moe.topk.bias", moe.experts)] if late_bias else [logits]
+    topk = p.vector("moe.topk", "moe_topk", scores, [shares, index], (tokens, moe.experts))
+    point, row = moe.choice()
     ops = [
         p.linear("moe.router", "moe_router", source, logits, (tokens, moe.experts, h),
-                 bias=moe.router_bias),
-        p.vector("moe.topk", "moe_topk", [logits], [shares, index], (tokens, moe.experts), *forms),
+                 bias=moe.router_bias and not late_bias),
+        replace(topk, primitives=point, row_primitives=row, reduces=True),
         p.vector("moe.permute", "moe_permute", [source, index], [rows], (tokens * k, h), "gather",
                  kind=Kind.GATHER),
     ]  # fmt: skip
@@ -140,9 +194,11 @@ def expert_ops(
     if moe.shared:
         ops += _shared(p, m, s, source)
         parts.append(p.tensor("shared.lowered", (tokens, h)))
+    if moe.shared_gate:
+        parts.append(p.tensor("shared.share", (tokens, 1)))
     combine = p.vector("moe.combine", "moe_combine", parts, [out], (tokens, h), "mul")
-    added = k - 1 + bool(moe.shared)
-    ops.append(p.with_primitives(combine, {"mul": k, "add": added} if added else {"mul": k}))
+    work = Counter({"mul": k + moe.shared_gate, "add": k - 1 + bool(moe.shared)})
+    ops.append(p.with_primitives(combine, dict(+work)))
     return ops
 
 
@@ -160,4 +216,9 @@ def _shared(p: Parts, m: Transformer, s: Sequences, source: Access) -> list[Op]:
     act = (m.activation, "mul") if len(names) > 1 else (m.activation,)
     ops.append(p.vector("shared.act", "activation", wide, [acted], inner, *act))
     ops.append(p.linear("shared.down", "moe_shared", acted, out, (*size, inner[1])))
+    if m.moe.shared_gate:
+        score, share = (p.tensor(f"shared.{name}", (s.tokens, 1)) for name in ("score", "share"))
+        size = (s.tokens, 1)
+        ops.append(p.linear("shared.scale", "moe_shared", source, score, (*size, m.hidden)))
+        ops.append(p.vector("shared.scale_act", "activation", [score], [share], size, "sigmoid"))
     return ops

@@ -12,6 +12,7 @@ from archsim.ir.graph import Block, OpGraph
 from archsim.ir.tensor import Role
 from archsim.lowering.parts import Parts
 from archsim.lowering.phase import AnyPhase, DTypes, Infer
+from archsim.lowering.routing import Routed
 
 
 class Objection(NamedTuple):
@@ -58,6 +59,10 @@ class Architecture(ABC):
     def warnings(self, phase: AnyPhase) -> Iterator[tuple[str, str]]:
         """Code and text of what has no effect, or another one than may be thought."""
         yield from ()
+
+    def routed(self, phase: AnyPhase) -> Routed | None:
+        """What is routed to experts in a phase; None for a model without experts."""
+        return None
 
     @abstractmethod
     def blocks(self, phase: AnyPhase, parts: Parts) -> tuple[Block, ...]:

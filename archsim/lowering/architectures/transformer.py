@@ -11,7 +11,7 @@ from typing import Any
 
 from archsim.ir.graph import Block, OpGraph
 from archsim.ir.op import Op
-from archsim.ir.tensor import DTYPES
+from archsim.ir.tensor import Role
 from archsim.lowering.architectures._attention import attention
 from archsim.lowering.architectures._description import Transformer
 from archsim.lowering.architectures._layers import Run, runs
@@ -19,6 +19,7 @@ from archsim.lowering.architectures._transformer_ops import embedding, feed_forw
 from archsim.lowering.architectures.base import Architecture, Objection
 from archsim.lowering.parts import Parts
 from archsim.lowering.phase import AnyPhase, Decode, DTypes, Encode, Infer, Sequences
+from archsim.lowering.routing import Routed
 
 CONTEXT = 2048  # at which a model without a phase is counted, or all its positions where fewer
 
@@ -64,6 +65,14 @@ class TransformerBuilder(Architecture):
         if window and s.longest > window:
             yield "W102", f"tokens attend to a sliding window of {window}, not to {s.longest}"
 
+    def routed(self, phase: AnyPhase) -> Routed | None:
+        """Tokens and experts of each layer that has some."""
+        m = self.spec
+        if m.moe is None:
+            return None
+        layers = sum(kind.moe for kind in m.layer_kinds())
+        return Routed(m.moe.experts, m.moe.top_k, _sequences(phase).tokens, layers)
+
     def blocks(self, phase: AnyPhase, parts: Parts) -> tuple[Block, ...]:
         """The masked points of a prefill are computed, as unfused kernels do."""
         m, s = self.spec, _sequences(phase)
@@ -102,7 +111,7 @@ class TransformerBuilder(Architecture):
     def facts(self, graph: OpGraph, phase: AnyPhase, dtypes: DTypes) -> dict[str, Any]:
         """Counts; `macs_causal` leaves out what the mask discards."""
         m, s = self.spec, _sequences(phase)
-        bits = DTYPES[dtypes.kv_cache].bits if dtypes.kv_cache else 0
+        cached = m.kv_elements_per_token()
         return {
             "layers": m.layers,
             "parameters": m.parameters(),
@@ -111,7 +120,7 @@ class TransformerBuilder(Architecture):
             "macs_causal": graph.macs() - m.masked_macs(s),
             "macs_per_token": m.macs_per_token(s.longest),
             "context": s.longest,
-            "kv_bytes_per_token": m.kv_elements_per_token() * bits // 8,
+            "kv_bytes_per_token": dtypes.of(Role.KV_CACHE).bytes(cached) if cached else 0,
             "output_tokens": s.tokens if m.encoder else s.batch,
         }
 

@@ -1,0 +1,68 @@
+"""What an answer rests on: sources of its largest numbers, what is assumed, what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+LARGEST = 3  # contributors that are named
+
+# what no fidelity of this version accounts for; a reader must know before the numbers are used
+NOT_MODELLED = (
+    "banks, refresh and command timing of the DRAM: it is a bandwidth, a latency and an efficiency",
+    "bank conflicts of the SRAM, register files' energy",
+    "networks on chip: engines reach the SRAM at its bandwidth",
+    "area of PHYs, networks and control",
+    "power peaks, thermal limits, clock scaling",
+    "host and framework time",
+)
+
+
+def provenance(
+    energy_rows: Mapping[str, Mapping[str, Any]], area_mm2: Mapping[str, float], machine: Any
+) -> dict[str, Any]:
+    """Sources of the largest contributors, and how many constants have none.
+
+    Args:
+        energy_rows: of the result.
+        area_mm2: by component.
+        machine: the resolved description, with its `provenance`.
+    """
+    energy = sum(row["j"] for row in energy_rows.values())
+    first = sorted(energy_rows, key=lambda k: (-energy_rows[k]["j"], k))[:LARGEST]
+    area = sum(area_mm2.values())
+    widest = sorted((n for n in area_mm2 if area_mm2[n]), key=lambda n: (-area_mm2[n], n))
+    said = dict(_said(machine))
+    assumed = sorted(path for path, text in said.items() if text.startswith("assumed"))
+    return {
+        "largest_energy": [
+            {"row": k, "share": energy_rows[k]["j"] / energy if energy else None,
+             "source": energy_rows[k]["source"]}
+            for k in first
+        ],
+        "largest_area": [
+            {"component": n, "share": area_mm2[n] / area, "source": _source(said, n)}
+            for n in widest[:LARGEST]
+        ],
+        "assumed_energy_rows": sum(r["accuracy"] == "assumed" for r in energy_rows.values()),
+        "assumed_settings": assumed,
+    }  # fmt: skip
+
+
+def _said(machine: Any) -> Any:
+    """Sources by dotted path: the machine's own, then those its components carry."""
+    yield from machine.get("provenance", {}).items()
+    for room in ("memory", "engines", "interconnect"):
+        for name, part in machine.get(room, {}).items():
+            for field, text in part.get("provenance", {}).items():
+                yield f"{room}.{name}.{field}", text
+
+
+def _source(said: Mapping[str, str], component: str) -> str:
+    """What is said of a component's size, or of the component as a whole."""
+    for room in ("engines", "memory"):
+        for field in ("", ".count", ".rows", ".lanes", ".capacity"):
+            text = said.get(f"{room}.{component}{field}")
+            if text:
+                return text
+    return "not said"
