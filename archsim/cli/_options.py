@@ -41,6 +41,29 @@ Tokens = Annotated[
     int | None,
     typer.Option("--tokens", min=1, metavar="N", help="Tokens of a sequence in prefill or encode."),
 ]
+Dim = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dim", metavar="NAME=N", help="Extent of a symbolic dimension of ONNX. Repeatable."
+    ),
+]
+
+
+def with_dims(set_: list[str] | None, dims: list[str] | None) -> list[str]:
+    """Overrides, and those that a model's dimensions are set by.
+
+    Raises:
+        BadParameter: where a dimension is not `NAME=N`.
+    """
+    found = list(set_ or ())
+    for dim in dims or ():
+        name, _, extent = dim.partition("=")
+        if not name or not extent.isdigit() or int(extent) < 1:
+            raise typer.BadParameter(f'"{dim}" is not NAME=N, such as seq=128', param_hint="--dim")
+        found.append(f"workload.model.dims.{name}={extent}")
+    return found
+
+
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes or warnings on stderr.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is in the output folder.")]

@@ -20,6 +20,7 @@ def command(
     batch: o.Batch = None,
     context: o.Context = None,
     tokens: o.Tokens = None,
+    dim: o.Dim = None,
     fmt: o.AnyFormat = "table",
 ) -> None:
     """Print the least time that physics allows: compulsory bytes and peak rates only.
@@ -30,7 +31,7 @@ def command(
 
     found = _bounds.bounds(
         hardware, workload,
-        set_=set_ or (), set_files=set_file or (),
+        set_=o.with_dims(set_, dim), set_files=set_file or (),
         phase=phase, batch=batch, context=context, tokens=tokens,
     )  # fmt: skip
     if fmt == "json":

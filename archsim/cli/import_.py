@@ -32,6 +32,7 @@ def command(
     batch: o.Batch = None,
     context: o.Context = None,
     tokens: o.Tokens = None,
+    dim: o.Dim = None,
     out_file: o.OutFile = None,
 ) -> None:
     """Write a model of another format as a workload YAML, every number of it written out.
@@ -48,7 +49,14 @@ def command(
         )
     if not path.exists():
         raise typer.BadParameter(f'no file "{file}"', param_hint="FILE")
-    spec, _ = load_workload(path, phase=phase, batch=batch, context=context, tokens=tokens)
+    spec, _ = load_workload(
+        path,
+        set_=[t.removeprefix("workload.") for t in o.with_dims(None, dim)],
+        phase=phase,
+        batch=batch,
+        context=context,
+        tokens=tokens,
+    )
     if spec.phase is None:
         spec = spec.model_copy(update={"phase": architecture_of(spec).default_phase()})
     out.emit(dump_yaml(spec.to_data()), out_file)

@@ -29,6 +29,7 @@ def command(
     batch: o.Batch = None,
     context: o.Context = None,
     tokens: o.Tokens = None,
+    dim: o.Dim = None,
     fmt: o.TableOrJson = "table",
 ) -> None:
     """Print how ops are mapped: loop nests, tiles, bytes per level."""
@@ -36,7 +37,7 @@ def command(
 
     found = _mappings.stages(
         hardware, workload, op,
-        set_=set_ or (), set_files=set_file or (),
+        set_=o.with_dims(set_, dim), set_files=set_file or (),
         phase=phase, batch=batch, context=context, tokens=tokens,
     )  # fmt: skip
     if fmt == "json":

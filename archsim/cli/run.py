@@ -54,6 +54,7 @@ def command(
     batch: o.Batch = None,
     context: o.Context = None,
     tokens: o.Tokens = None,
+    dim: o.Dim = None,
     fmt: o.AnyFormat = "table",
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -71,7 +72,7 @@ def command(
     from archsim.cli._timeout import at_most
 
     inputs: dict[str, Any] = {
-        "set_": set_ or (), "set_files": set_file or (),
+        "set_": o.with_dims(set_, dim), "set_files": set_file or (),
         "phase": phase, "batch": batch, "context": context, "tokens": tokens,
     }  # fmt: skip
     refuse_to_replace(output, force=force)

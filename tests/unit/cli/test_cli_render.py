@@ -43,7 +43,7 @@ Time         2.00 ms     1.250 x the physical bound 1.60 ms (memory)
 Throughput   8000 tok/s  output tokens
 Energy       100 mJ      6.25 mJ per output token
 Power        50.0 W      mean
-Area         100 mm2
+Area         100 mm2     engines and SRAM; without PHYs, links and control
 Utilization  MFU 10.0 %  MBU 80.0 %
 
 Time by op class   share     time  on      bound by          MFU     MBU
