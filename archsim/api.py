@@ -51,7 +51,7 @@ def run(
         fidelity: bound | analytic | tile | cycle.
         engine: compiled | simpy; both give the same answer.
         exact: simulate every repeat instead of counting recurring ones.
-        seed: of every random draw (none yet in dense models).
+        seed: of every random draw whose own seed the workload does not say.
         phase: prefill | decode | encode, for a bare model name.
         batch: sequences, for a bare model name.
         context: tokens attended by each sequence of a decode step, the newest included.
@@ -64,7 +64,7 @@ def run(
     if fidelity not in FIDELITIES:
         raise InputError(f"fidelity {fidelity!r} is not one of {', '.join(FIDELITIES)}")
     spec, machine = _machine(hardware, set_, set_files)
-    work, graph = _graph(workload, set_, phase, batch, context, tokens)
+    work, graph = _graph(workload, set_, phase, batch, context, tokens, seed)
     plan = place(graph, machine, _accumulator_bits(work))
     start = time.perf_counter()
     result = (
@@ -149,10 +149,11 @@ def _graph(
     batch: int | None,
     context: int | None,
     tokens: int | None,
+    seed: int = 0,
 ) -> tuple[Any, OpGraph]:
     own = [s.removeprefix("workload.") for s in set_ if s.startswith("workload.")]
     work, _ = load_workload(
-        workload, set_=own, phase=phase, batch=batch, context=context, tokens=tokens
+        workload, set_=own, phase=phase, batch=batch, context=context, tokens=tokens, seed=seed
     )
     return work, lower(work)
 

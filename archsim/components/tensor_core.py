@@ -15,11 +15,13 @@ from pydantic import Field
 
 from archsim.components._gpu_attention import (
     AttentionKernels,
+    Dealing,
     Grid,
     PrefillKernel,
     deal,
     softmax_cycles,
 )
+from archsim.components._tile_catalogues import CATALOGUES
 from archsim.components.base import EngineSpec, KernelEngine
 from archsim.core.spec import Fraction, PositiveInt, Seconds
 from archsim.core.units import PS_PER_S
@@ -36,19 +38,6 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 OUT_BYTES = 2  # of an element that leaves through the epilogue port: kernels write 16 bit
-
-# Tiles that libraries build kernels for. Ampere: the list of cuBLAS and CUTLASS kernel names,
-# mma.sync with both operands from shared memory. Hopper: wgmma takes N in steps of 8 up to 256
-# (PTX ISA); steps of 32 are enough, and accumulators of two warp groups hold 40,960 elements.
-_SIDES = (64, 128, 192, 256)
-_WIDE = {(a, b) for a in _SIDES for b in range(32, 257, 32) if a * b <= 40_960}
-CATALOGUES: dict[str, tuple[tuple[int, int], ...]] = {
-    "ampere": (
-        *((256, 128), (128, 256), (128, 128), (128, 64), (64, 128)),
-        *((64, 64), (64, 32), (32, 64), (16, 64)),
-    ),
-    "hopper": tuple(sorted({*_WIDE, *((b, a) for a, b in _WIDE), (64, 16), (16, 64)})),
-}
 
 
 class TensorCore(KernelEngine):
@@ -87,8 +76,16 @@ class TensorCore(KernelEngine):
         """Share of the peak rate that kernels reach, by element type: power-limited clock and pipe
         efficiency together. 1 where it is not listed."""
 
+        block_scaled: Fraction = 1.0
+        """Share of the sustained rate that is left where weights of the type computed in come in
+        blocks with scales of their own: sums are scaled outside the MMA pipes."""
+
         operand_bytes_per_cycle: Annotated[float, Field(gt=0)] = 64
         """Operand bytes that an SM takes out of the on-chip memory in a cycle."""
+
+        memory_bytes_per_cycle: Annotated[float | None, Field(gt=0)] = None
+        """Bytes from memory that an SM draws in a cycle, its loads in flight over their latency:
+        too few tiles leave bandwidth unused. Default: as many as come."""
 
         epilogue_bytes_per_cycle: Annotated[float, Field(gt=0)] = 64
         """Bytes of results that an SM hands over in a cycle."""
@@ -112,6 +109,10 @@ class TensorCore(KernelEngine):
             *(1, 2, 3, 4, 5, 6, 8, 12, 16),
         )
         """Parts that kernels may cut the reduction into."""
+
+        dealing: Dealing = "first_free"
+        """How tiles come to SMs: as the hardware does it, or as work that divides evenly, to see
+        what the last, half-empty wave costs."""
 
         split_launch: Seconds = 0.0
         """A second kernel that sums the parts up, beside the time its bytes take."""
@@ -177,7 +178,14 @@ class TensorCore(KernelEngine):
         return softmax_cycles(self.spec.exp_per_cycle, self.spec.fp32_per_cycle)
 
     def tile_s(
-        self, m: Ints, n: Ints, k: Ints, dtype: str, in_bits: float, weight_bits: float
+        self,
+        m: Ints,
+        n: Ints,
+        k: Ints,
+        dtype: str,
+        in_bits: float,
+        weight_bits: float,
+        share: float = 1.0,
     ) -> Floats:
         """Seconds of output tiles of m x n over a reduction of k, one array element a tile.
 
@@ -188,12 +196,13 @@ class TensorCore(KernelEngine):
             dtype: that it computes in.
             in_bits: of an element of the operand of m rows.
             weight_bits: of an element of the operand of n columns.
+            share: of the sustained rate that is reached.
         """
         s = self.spec
-        mma = m * n * k / (self.macs_per_cycle * s.rates[dtype] * self.sustained(dtype))
+        rate = self.macs_per_cycle * s.rates[dtype] * self.sustained(dtype) * share
         feed = k * (m * in_bits + n * weight_bits) / 8 / s.operand_bytes_per_cycle
         epilogue = m * n * OUT_BYTES / s.epilogue_bytes_per_cycle
-        cycles = np.maximum(mma, feed) + epilogue
+        cycles = np.maximum(m * n * k / rate, feed) + epilogue
         return np.asarray(cycles / self.clock_hz + s.tile_latency)
 
     def cost(self, tiles: Tiles, dtype: str) -> Cost:
@@ -219,21 +228,23 @@ class TensorCore(KernelEngine):
         cases = [np.array([[e.of(rank)] for e in view.cases], dtype=np.int64) for rank in "bmnk"]
         b, rows, cols, depth = cases
         k = -(-depth // (split * s.k_step)) * s.k_step  # (case, candidate)
-        tile_s = self.tile_s(m, n, k, dtype, view.bits["in"], view.weight_bits)
+        share = s.block_scaled if _block_scaled(view, dtype) else 1.0
+        tile_s = self.tile_s(m, n, k, dtype, view.bits["in"], view.weight_bits, share)
         tiles = b * -(-rows // m) * -(-cols // n) * split
         waves = -(-tiles.sum(axis=0) // s.count)
-        compute_s = waves * (tiles * tile_s).sum(axis=0) / tiles.sum(axis=0)
+        fair = tiles.sum(axis=0) / s.count if s.dealing == "ideal" else waves
+        compute_s = fair * (tiles * tile_s).sum(axis=0) / tiles.sum(axis=0)
         outputs = int((b * rows * cols).sum())
         join_s = np.where(split > 1, self._join_s(outputs * split, view.bits["partial"]), 0.0)
-        memory_s = moved_bytes / bytes_per_s
+        drawn_s = self._drawn_s(moved_bytes * fair / tiles.sum(axis=0))
+        memory_s = self._together(drawn_s, moved_bytes / bytes_per_s)
         best = int((self._together(compute_s, memory_s) + join_s).argmin())
         dealt = [
             Grid(int(count), np.array([round(seconds * PS_PER_S)], dtype=np.int64))
             for count, seconds in zip(tiles[:, best], tile_s[:, best], strict=True)
         ]
-        compute_ps = deal(dealt, s.count)
-        alone_s = max(compute_ps / PS_PER_S, memory_s)
-        together_s = float(self._together(np.array(compute_ps / PS_PER_S), memory_s))
+        compute_ps = deal(dealt, s.count, s.dealing)
+        sides_s = np.array([compute_ps / PS_PER_S]), memory_s[[best]]
         return TileGrid(
             m=int(m[best]),
             n=int(n[best]),
@@ -245,7 +256,8 @@ class TensorCore(KernelEngine):
             waves=int(waves[best]),
             compute_ps=compute_ps,
             join_ps=round(float(join_s[best]) * PS_PER_S),
-            stretch=together_s / alone_s,
+            memory_ps=round(float(memory_s[best]) * PS_PER_S),
+            stretch=float(self._together(*sides_s)[0] / np.maximum(*sides_s)[0]),
         )
 
     def _join_s(self, sums: Ints, bits: int) -> Floats:
@@ -253,10 +265,18 @@ class TensorCore(KernelEngine):
         rate = self.spec.count * self.spec.operand_bytes_per_cycle * self.clock_hz
         return np.asarray(2 * sums * bits / 8 / rate + self.spec.split_launch)
 
-    def _together(self, compute_s: Floats, memory_s: float) -> Floats:
-        """Seconds of both sides of a kernel, neither wholly hidden behind the other."""
-        p, longest = self.spec.overlap_norm, np.maximum(compute_s, memory_s)
-        shares = (compute_s / longest) ** p + (memory_s / longest) ** p
+    def _drawn_s(self, share_bytes: Floats) -> Floats:
+        """Seconds in which the busiest SM draws its share of the operands from memory."""
+        rate = self.spec.memory_bytes_per_cycle
+        if rate is None:
+            return np.zeros_like(share_bytes)
+        return np.asarray(share_bytes / (rate * self.clock_hz))
+
+    def _together(self, one_s: Floats, other_s: Floats | float) -> Floats:
+        """Seconds of two sides of a kernel, neither wholly hidden behind the other."""
+        p, longest = self.spec.overlap_norm, np.maximum(one_s, other_s)
+        per = np.where(longest > 0, longest, 1.0)
+        shares = (one_s / per) ** p + (other_s / per) ** p
         return np.asarray(longest * shares ** (1 / p))
 
     def area_mm2(self, table: EnergyTable) -> float:
@@ -266,3 +286,9 @@ class TensorCore(KernelEngine):
     def leakage_w(self, table: EnergyTable) -> float:
         """Static power of the cells' area."""
         return self.area_mm2(table) * table.leakage("logic", "mm2").w
+
+
+def _block_scaled(view: Problem, dtype: str) -> bool:
+    """True for weights in blocks with scales that are multiplied as they are stored."""
+    alike = dtype in DTYPES and view.weight.bits == DTYPES[dtype].bits
+    return view.weight.group > 0 and alike

@@ -109,9 +109,7 @@ def _windows(problem: Problem, extent: int, unit: int) -> Ints:
     r = problem.op.ranks
     rows = {-(-r["OH"] >> i) for i in range(r["OH"].bit_length())} | {1}
     if r["B"] > 1:
-        rows = {n for n in rows if r["OH"] % n == 0} | {
-            r["OH"] * int(i) for i in ladder(r["B"], 1)
-        }
+        rows = {n for n in rows if r["OH"] % n == 0} | {r["OH"] * int(i) for i in ladder(r["B"], 1)}
         return np.array(sorted({min(n * r["OW"], extent) for n in rows}), dtype=np.int64)
     sizes = {min(n * r["OW"], extent) for n in rows} | {int(n) for n in ladder(extent, unit)}
     return np.array(sorted(sizes), dtype=np.int64)

@@ -18,6 +18,7 @@ class Dataflow:
     """
 
     kind: ClassVar[str]
+    stages: ClassVar[str] = "product"  # what one mapping covers: a product | a whole attention
     stationary: ClassVar[str]
     row_rank: ClassVar[str]
     col_rank: ClassVar[str]

@@ -7,7 +7,7 @@ tiles is in `flash`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,7 @@ class AttentionProblem:
         dtypes: element types of `q`, `k`, `v`, `shares` and `out`.
         partial_bits: width of scores and of sums that are not complete.
         one_cache: keys and values are one tensor, a value the head of its key.
+        extra_bits: read from memory beside each score, such as a mask that is given as a tensor.
     """
 
     name: str
@@ -54,6 +55,7 @@ class AttentionProblem:
     dtypes: dict[str, DType]
     partial_bits: int
     one_cache: bool = False
+    extra_bits: int = 0
 
     @property
     def largest(self) -> Heads:
@@ -122,7 +124,7 @@ class AttentionTarget:
 
 
 def attention_problem(
-    ops: tuple[Op, ...], tensors: dict[str, Tensor], accumulator_bits: int
+    ops: tuple[Op, ...], tensors: Mapping[str, Tensor], accumulator_bits: int
 ) -> AttentionProblem:
     """The attention that scores, softmax and values are together.
 

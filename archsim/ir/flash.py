@@ -3,23 +3,19 @@
 For each tile of queries all keys that it sees pass by, tile by tile, with a running maximum and a
 running sum (Dao, FlashAttention-2, 2023). Tiles that a mask rules out as a whole are not there.
 The same object is timed, printed, counted in closed form, and executed on small arrays by
-`archsim.testing.functional_attention`.
+`archsim.testing.functional_attention`. What its tiles occupy is in `flash_room`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
-from typing import Any
-
-import numpy as np
 
 from archsim.core.errors import Unmappable
 from archsim.ir.attention_problem import AttentionProblem, AttentionTarget, Heads
+from archsim.ir.flash_room import fits_split, room
 from archsim.ir.reuse import Segment, segments
-
-STATS_BITS = 64  # a running maximum and a running sum for each row, 32 bits each
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +42,10 @@ class Run:
     fresh: bool
     leaves: bool
     at: int = field(default=0, compare=False)
+
+    def like(self, other: Run | None) -> bool:
+        """True when the scores of both are made from the same sizes, moved in the same way."""
+        return other is not None and replace(self, count=1) == replace(other, count=1)
 
 
 Rows = tuple[int, tuple[Run, ...]]  # so many alike tiles of queries, and the runs of each
@@ -286,39 +286,3 @@ class FlashMapping:
         lines.append(f"{indent}running softmax of the scores on the vector unit")
         lines.append(f"{indent}out += shares v: {self.stationary[1]} stationary")
         return "\n".join(lines)
-
-
-def fits_split(tiles: Any, split: Any) -> Any:
-    """True where every part has a tile, the last one perhaps fewer than the others."""
-    each = -(-tiles // split)
-    return (split == 1) | ((split - 1) * each < tiles)
-
-
-def room(
-    p: AttentionProblem,
-    b: Any,
-    q: Any,
-    kv: Any,
-    split: Any,
-    depth: int,
-    slots: dict[str, Any],
-    resident: frozenset[str],
-) -> Any:
-    """On-chip bytes of the tiles: integers, or arrays of candidates.
-
-    Operands, scores and shares have slots; sums and their statistics run on in one place, and each
-    product with values lands beside them.
-    """
-    bits = {word: dtype.stored_bits for word, dtype in p.dtypes.items()}
-    outs = b * q * p.value_dim
-    total = depth * b * split * q * kv * (p.partial_bits + bits["shares"])
-    total = total + (depth + 1) * split * outs * p.partial_bits + 2 * split * b * q * STATS_BITS
-    if "q" not in resident:
-        total = total + depth * b * q * p.key_dim * bits["q"]
-    if "k" not in resident:
-        total = total + slots["k"] * b * split * kv * p.key_dim * bits["k"]
-    if "v" not in resident and not p.one_cache:
-        total = total + slots["v"] * b * split * kv * p.value_dim * bits["v"]
-    if "out" not in resident:
-        total = total + depth * outs * bits["out"]
-    return np.ceil(total / 8).astype(np.int64)

@@ -48,6 +48,7 @@ class TileGrid:
         cores: tiles at once.
         waves: tiles of the core that has most.
         compute_ps: from the first tile to the last, were operands always there.
+        memory_ps: in which what passes through memory does, were the cores never in its way.
         join_ps: sums the split parts up afterwards; 0 where there are none.
         stretch: how much longer compute and memory each take because the other is at work.
     """
@@ -61,6 +62,7 @@ class TileGrid:
     cores: int
     waves: int
     compute_ps: int
+    memory_ps: int
     join_ps: int
     stretch: float
 

@@ -12,6 +12,7 @@ from archsim.ir.graph import OpGraph
 from archsim.ir.tensor import Role
 from archsim.lowering.architectures.base import Architecture
 from archsim.lowering.hf.base import model_types
+from archsim.lowering.kv import KvOptions
 from archsim.lowering.model import load_model, models
 from archsim.lowering.parts import Parts
 from archsim.lowering.phase import AnyPhase
@@ -40,7 +41,8 @@ def lower(workload: WorkloadSpec) -> OpGraph:
             "prefill": "--phase prefill --tokens 2048",
             "encode": "--phase encode --tokens 512",
         }
-        known = (flags.get(kind, f"--phase {kind}") for kind in architecture.phases)
+        kinds = [kind for kind in architecture.phases if kind != "mixed"]  # needs a file
+        known = (flags.get(kind, f"--phase {kind}") for kind in kinds)
         raise InputError(f"{spec.name} needs a phase", code="E102", help=", or ".join(known))
     return _graph(spec, architecture, spec.phase)
 
@@ -57,6 +59,8 @@ def _graph(spec: WorkloadSpec, architecture: Architecture, phase: AnyPhase) -> O
     warnings = list(architecture.warnings(phase))
     if spec.dtypes.kv_cache and not architecture.keeps_cache:
         warnings.append(("W101", "dtypes.kv_cache has no effect: the model keeps no KV cache"))
+    if spec.kv != KvOptions() and not architecture.keeps_cache:
+        warnings.append(("W101", "kv has no effect: the model keeps no KV cache"))
     if spec.routing != Routing() and architecture.routed(phase) is None:
         warnings.append(("W101", "routing has no effect: the model has no experts"))
     facts = {

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
+from typing import Literal
 
 from archsim.core.errors import InputError
 from archsim.ir.op import Access, Dim, Group, Kind, Op, Window, dims
 from archsim.ir.tensor import Role, Tensor
+from archsim.lowering.kv import KvOptions
 from archsim.lowering.phase import BlockFormat, DTypes, dtype
 from archsim.lowering.primitives import total
 from archsim.lowering.routing import Routing
@@ -26,18 +28,21 @@ class Parts:
 
     dtypes: DTypes
     routing: Routing | None = None
+    kv: KvOptions = field(default_factory=KvOptions)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     block: str = ""  # before the names of this block's tensors, where a model has several
     within: str = ""  # before the names of ops and tensors of one layer of a block of several
     renamed: dict[str, str] = field(default_factory=dict)  # tensors that blocks hand to each other
+    step: str = ""  # before the names of what a later step computes
 
     def scope(self, block: str, within: str, renamed: dict[str, str]) -> Parts:
         """The same parts under names of a block, or of one layer of it."""
         return replace(self, block=block, within=within, renamed=renamed)
 
-    def name(self, tensor: str) -> str:
-        """The name of a tensor in the whole graph."""
-        return self.renamed.get(tensor, f"{self.block}{self.within}{tensor}")
+    def name(self, tensor: str, role: Role = Role.ACTIVATION) -> str:
+        """The name of a tensor in the whole graph; steps share what is stored."""
+        step = self.step if role in (Role.ACTIVATION, Role.INDEX) else ""
+        return self.renamed.get(tensor, f"{step}{self.block}{self.within}{tensor}")
 
     def tensor(self, name: str, shape: Sequence[int], role: Role = Role.ACTIVATION) -> Access:
         """A tensor of a role at the workload's element type, reached as a whole.
@@ -45,17 +50,30 @@ class Parts:
         Raises:
             InputError: E002 when the name is taken by another tensor, as by layers named alike.
         """
-        name = self.name(name)
-        tensor = Tensor(name, tuple(shape), self.dtypes.of(role), role)
-        if self.tensors.setdefault(name, tensor) != tensor:
-            raise InputError(f'two tensors would be named "{name}"', code="E002")
-        return Access(name)
+        return self._added(Tensor(self.name(name, role), tuple(shape), self.dtypes.of(role), role))
+
+    def cache(self, name: str, shape: Sequence[int], part: Literal["keys", "values"]) -> Access:
+        """A tensor of cached keys or values, in the form that they have there."""
+        keys, values = self.kv.formats(self.dtypes)
+        name, role = self.name(name, Role.KV_CACHE), Role.KV_CACHE
+        return self._added(Tensor(name, tuple(shape), keys if part == "keys" else values, role))
+
+    def _added(self, tensor: Tensor) -> Access:
+        if self.tensors.setdefault(tensor.name, tensor) != tensor:
+            raise InputError(f'two tensors would be named "{tensor.name}"', code="E002")
+        return Access(tensor.name)
+
+    def portion(self, access: Access, elements: int) -> Access:
+        """So many elements of a tensor, somewhere in it; the access itself where that is all."""
+        if elements == self.elements(access.tensor):
+            return access
+        return Access(access.tensor, (), elements)
 
     def formatted(self, name: str, shape: Sequence[int], form: str | BlockFormat | None) -> Access:
         """A weight at an element type of its own, where it has one."""
         if form is None:
             return self.weight(name, *shape)
-        full = self.name(name)
+        full = self.name(name, Role.WEIGHT)
         self.tensors[full] = Tensor(full, tuple(shape), dtype(form), Role.WEIGHT)
         return Access(full)
 
@@ -85,12 +103,13 @@ class Parts:
         """`out[m,n] = source[m,k] @ weight[k,n] (+ bias)`; `size` is (m, n, k).
 
         Several outs lie side by side along n. A bias is where accumulation starts: it costs its
-        bytes and no vector work. `tied` is a table of n rows that serves as the weight.
+        bytes and no vector work. `tied` is a matrix that is there already, of n rows unless
+        its access says so. Of a part of a tensor no dimensions are known.
         """
         m, n, k = size
-        reads = [source if source.dims else replace(source, dims=dims("M", "K"))]
+        reads = [_whole(source, "M", "K")]
         if tied:
-            reads.append(Access(tied.tensor, dims("N", "K")))
+            reads.append(_whole(tied, "N", "K"))
         else:
             reads.append(Access(self.weight(f"{name}.weight", k, n).tensor, dims("K", "N")))
         if bias:
@@ -124,7 +143,7 @@ class Parts:
         """
         default = (dims("B", "M", "K"), dims("B", "K", "N"), dims("B", "M", "N"))
         a, w, out = (
-            Access(x.tensor, () if groups else x.dims or d, x.touched)
+            Access(x.tensor, () if groups or (x.touched and not x.dims) else x.dims or d, x.touched)
             for x, d in zip(operands, default, strict=True)
         )
         ranks = dict(zip("BMNK", size, strict=True))
@@ -206,3 +225,10 @@ class Parts:
     def with_primitives(self, op: Op, primitives: dict[str, int]) -> Op:
         """A vector op that computes something of its own at each point."""
         return replace(op, primitives=primitives)
+
+
+def _whole(access: Access, *ranks: str) -> Access:
+    """An access with plain dimensions, unless it has its own or is of a part."""
+    if access.dims or access.touched is not None:
+        return access
+    return replace(access, dims=dims(*ranks))

@@ -6,7 +6,6 @@ Plain data, shared by every form of workload. Which phases a model has is said b
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
@@ -36,24 +35,28 @@ Several = Annotated[tuple[_T, ...], AfterValidator(_some), Field(json_schema_ext
 """A list of at least one; an entry that is wrong does not make it look empty."""
 
 
-class Prefill(Spec):
-    """All tokens of the prompts at once; one token is sampled per sequence."""
-
-    kind: Literal["prefill"]
-    """Which phase this is."""
+class Chunk(Spec):
+    """New tokens of prompts, behind what is cached of them."""
 
     batch: Count = 1
     """Sequences."""
 
     tokens: Count = Field(examples=[2048])
-    """Prompt tokens of each sequence."""
+    """New prompt tokens of each sequence."""
+
+    context_before: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+    """Tokens of each sequence that an earlier chunk has left in the cache. Default: none."""
 
 
-class Decode(Spec):
-    """One new token per sequence."""
+class Prefill(Chunk):
+    """All tokens of the prompts at once, or a chunk of them; one token is sampled per sequence."""
 
-    kind: Literal["decode"]
+    kind: Literal["prefill"]
     """Which phase this is."""
+
+
+class Contexts(Spec):
+    """Sequences that get one new token each."""
 
     batch: Count | None = None
     """Sequences: 1, or as many as there are contexts."""
@@ -71,6 +74,35 @@ class Decode(Spec):
                 "drop batch, or list one context for each sequence",
             )
         return self
+
+    def counts(self) -> dict[int, int]:
+        """Sequences by the tokens that they attend to."""
+        if isinstance(self.context, tuple):
+            return dict(Counter(self.context))
+        return {self.context: self.batch or 1}
+
+
+class Decode(Contexts):
+    """One new token per sequence, or one after the other in several steps."""
+
+    kind: Literal["decode"]
+    """Which phase this is."""
+
+    steps: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Steps, one behind the other: a context grows by one in each. Default: 1."""
+
+
+class Mixed(Spec):
+    """One step in which some sequences decode while prompts of others are processed in chunks."""
+
+    kind: Literal["mixed"]
+    """Which phase this is."""
+
+    decode: Contexts = Field(examples=[{"batch": 32, "context": 2048}])
+    """Sequences that get one new token each."""
+
+    prefill: Several[Chunk] = Field(examples=[[{"tokens": 512}]])
+    """Chunks of prompts."""
 
 
 class Encode(Spec):
@@ -96,59 +128,8 @@ class Infer(Spec):
     """Inputs."""
 
 
-AnyPhase = Prefill | Decode | Encode | Infer
+AnyPhase = Prefill | Decode | Mixed | Encode | Infer
 Phase = Annotated[AnyPhase, Field(discriminator="kind")]
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """Sequences of a phase: new tokens of each, and how many attend to how many tokens."""
-
-    new: int
-    lengths: tuple[tuple[int, int], ...]  # (tokens attended, sequences), ascending
-
-    @classmethod
-    def of(cls, phase: Prefill | Decode | Encode) -> Sequences:
-        """The sequences of a phase."""
-        if not isinstance(phase, Decode):
-            return cls(phase.tokens, ((phase.tokens, phase.batch),))
-        if isinstance(phase.context, int):
-            return cls(1, ((phase.context, phase.batch or 1),))
-        return cls(1, tuple(sorted(Counter(phase.context).items())))
-
-    def within(self, window: int | None) -> Sequences:
-        """The same where nobody attends further back than a window; a prompt is all computed."""
-        if window is None or self.new > 1:
-            return self
-        seen: Counter[int] = Counter()
-        for length, sequences in self.lengths:
-            seen[min(length, window)] += sequences
-        return Sequences(self.new, tuple(sorted(seen.items())))
-
-    @property
-    def batch(self) -> int:
-        """Sequences."""
-        return sum(n for _, n in self.lengths)
-
-    @property
-    def tokens(self) -> int:
-        """New tokens of all sequences."""
-        return self.new * self.batch
-
-    @property
-    def longest(self) -> int:
-        """Most tokens attended by one sequence."""
-        return self.lengths[-1][0]
-
-    @property
-    def attended(self) -> int:
-        """Tokens attended, over all sequences: what the KV cache holds."""
-        return sum(length * n for length, n in self.lengths)
-
-    @property
-    def ragged(self) -> bool:
-        """True when the sequences differ in length."""
-        return len(self.lengths) > 1
 
 
 class BlockFormat(Spec):

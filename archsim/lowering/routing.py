@@ -47,8 +47,8 @@ class Routing(Spec):
     counts: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...] | None = None
     """A trace written out: tokens of each expert, one row for all layers or one a layer."""
 
-    seed: int = Field(default=0, ge=0)
-    """Of the draw."""
+    seed: int | None = Field(default=None, ge=0)
+    """Of the draw. Default: that of the run."""
 
     per_layer: bool = False
     """Draw each layer anew: honest and slow, as layers no longer repeat."""
@@ -82,7 +82,7 @@ class Routing(Spec):
 
 
 def tokens_per_expert(
-    routing: Routing, experts: int, top_k: int, tokens: int, layer: int = 0
+    routing: Routing, experts: int, top_k: int, tokens: int, layer: int = 0, step: int = 1
 ) -> Ints:
     """Tokens of each expert in one layer, largest first; they sum to tokens x top_k.
 
@@ -92,12 +92,14 @@ def tokens_per_expert(
         top_k: distinct ones that a token goes to.
         tokens: that are routed.
         layer: which of the layers with experts, from 0; alike unless layers differ.
+        step: which of several steps, from 1: each is a draw of its own; a trace is of all.
     """
     if routing.counts is not None:
         row = routing.counts[layer % len(routing.counts)]
         return np.sort(np.array(row, dtype=np.int64))[::-1]
-    stream = crc32(b"routing"), layer if routing.per_layer else 0
-    rng = np.random.default_rng(np.random.SeedSequence(routing.seed, spawn_key=stream))
+    stream = [crc32(b"routing"), layer if routing.per_layer else 0]
+    stream += [step] if step > 1 else []
+    rng = np.random.default_rng(np.random.SeedSequence(routing.seed or 0, spawn_key=stream))
     log_weight = np.log(routing.weights(experts))
     counts = np.zeros(experts, dtype=np.int64)
     rows = max(1, CHUNK // experts)

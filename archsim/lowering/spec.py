@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from archsim.core.spec import Spec, problem
 from archsim.core.yamlio import Document, load_spec
 from archsim.lowering.architectures.layers import ConvRow, GemmRow
+from archsim.lowering.kv import KvOptions
 from archsim.lowering.model import AnyArchitecture
 from archsim.lowering.phase import DTypes, Phase, Several
 from archsim.lowering.routing import Routing
@@ -101,6 +102,9 @@ class WorkloadSpec(Spec):
     routing: Routing = Routing()
     """How tokens choose experts, in a model that has some."""
 
+    kv: KvOptions = KvOptions()
+    """What is kept of keys and values, in a model that keeps a cache."""
+
 
 def load_workload(
     source: str | Path | Mapping[str, Any],
@@ -111,6 +115,7 @@ def load_workload(
     batch: int | None = None,
     context: int | Sequence[int] | None = None,
     tokens: int | None = None,
+    seed: int = 0,
 ) -> tuple[WorkloadSpec, Document]:
     """A workload that stands alone, and the document it came from.
 
@@ -123,6 +128,7 @@ def load_workload(
         batch: sequences or inputs.
         context: tokens attended in decode.
         tokens: tokens of each sequence in prefill or encode.
+        seed: of draws whose own seed is not given.
 
     Raises:
         InputError: with every mistake at its line and column, or at its flag.
@@ -133,15 +139,16 @@ def load_workload(
     flags = {"phase": phase, "batch": batch, "context": context, "tokens": tokens}
     document = with_flags(open_source(source), {k: v for k, v in flags.items() if v is not None})
     spec, found = load_spec(document, WorkloadSpec, set_=set_, set_files=set_files)
-    return resolve(spec, found), found
+    return resolve(spec, found, seed), found
 
 
-def resolve(spec: WorkloadSpec, document: Document | None = None) -> WorkloadSpec:
+def resolve(spec: WorkloadSpec, document: Document | None = None, seed: int = 0) -> WorkloadSpec:
     """A workload whose files are read, whose defaults are filled in, and whose phase is checked.
 
     Args:
         spec: a workload; one that stands alone is returned equal.
         document: where it came from: paths are relative to its file, mistakes are placed in it.
+        seed: of draws whose own seed is not given.
 
     Raises:
         InputError: for a file or preset that does not exist, or a phase that the model has not.
@@ -159,11 +166,14 @@ def resolve(spec: WorkloadSpec, document: Document | None = None) -> WorkloadSpe
         message = f'phase "{phase.kind}" is not one of {", ".join(architecture.phases)}'
         help_text = f"those are what {spec.name}'s model does"
         raise document.error(("phase", "kind"), "E108", message, help=help_text)
-    for found in architecture.objections(phase) if phase else ():
-        raise document.error(("phase", found.key), found.code, found.message, help=found.help)
+    for found in architecture.objections(phase):
+        place = (found.section, found.key)
+        raise document.error(place, found.code, found.message, help=found.help)
     dtypes = spec.dtypes.filled(*architecture.default_dtypes, cache=architecture.keeps_cache)
     routed = architecture.routed(phase) if phase else None
     routing = traced(spec.routing, routed, document) if routed else spec.routing
+    if routed and routing.kind != "trace" and routing.seed is None:
+        routing = routing.model_copy(update={"seed": seed})
     return spec.model_copy(update={"phase": phase, "dtypes": dtypes, "routing": routing})
 
 
@@ -175,4 +185,4 @@ def architecture_of(spec: WorkloadSpec) -> Architecture:
     config: Any = spec.model.config
     if spec.model.preset:
         config = load_model(spec.model.preset).model
-    return architectures.get(config.architecture)(config)
+    return architectures.get(config.architecture)(config, spec.kv)

@@ -109,6 +109,10 @@ def _answer(result: dict[str, Any]) -> RenderableType:
         rows.append(["Power", _si(_get(metrics, "power_w", "mean"), "W"), "mean"])
     area = _si(_get(metrics, "area_mm2", "total"), "mm2")
     rows.append(["Area", area, "engines and SRAM; without PHYs, links and control"])
+    staged = result.get("staging")
+    if staged and staged["bytes"]:
+        share = f"between memories, {_percent(staged['hidden_share'])} of the time hidden"
+        rows.append(["Staged", format_bytes(staged["bytes"]), share])
     used = metrics.get("utilization")
     if used:
         rows.append(["Utilization", f"MFU {_percent(used['mfu'])}", f"MBU {_percent(used['mbu'])}"])

@@ -7,7 +7,7 @@ be left out is argued beside each part.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archsim.sim import kernel
 from archsim.sim.fold import State, place
@@ -82,22 +82,33 @@ def _units(
 def _rings(run: Executor, t: list[int], n: list[int]) -> tuple[object, ...]:
     """Fill of every ring, and the stamps in it that can still delay its reader."""
     code = run.code
-    stamp, author = _plain(run.stamp), _plain(run.author)
     level, head, mode = _plain(run.ring_n), _plain(run.ring_head), _plain(run.mode)
     parts: list[object] = []
     for ring, fill in enumerate(level):
         parts.append(fill)
         reader = code.ring_reader[ring]
-        if mode[reader] == kernel.HALTED:
+        if not fill or mode[reader] == kernel.HALTED:
             continue
-        past, base, depth = t[reader], code.ring_at[ring], code.ring_depth[ring]
-        for i in range(fill):
-            place_ = base + (head[ring] + i) % depth
-            if stamp[place_] > past:  # else an earlier one of the same ring delays more
-                past = stamp[place_]
-                steps_ago = n[code.ring_writer[ring]] - author[place_]
-                parts.append((i, past - t[reader], steps_ago))
+        first, depth, base = head[ring], code.ring_depth[ring], code.ring_at[ring]
+        stamps = _turned(run.stamp, base, depth, first, fill)
+        past = t[reader]
+        if max(stamps) <= past:
+            continue
+        authors = _turned(run.author, base, depth, first, fill)
+        for i, (stamp, author) in enumerate(zip(stamps, authors, strict=True)):
+            if stamp > past:  # else an earlier one of the same ring delays more
+                past = stamp
+                parts.append((i, past - t[reader], n[code.ring_writer[ring]] - author))
     return tuple(parts)
+
+
+def _turned(array: Any, base: int, depth: int, first: int, fill: int) -> list[int]:
+    """The filled places of one ring, the oldest first."""
+    end = base + min(first + fill, depth)
+    found = _plain(array[base + first : end])
+    if first + fill > depth:
+        found = found + _plain(array[base : base + first + fill - depth])
+    return found
 
 
 def _timelines(run: Executor, n: list[int], horizon: int) -> tuple[object, ...]:

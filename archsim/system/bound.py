@@ -8,13 +8,15 @@ import numpy as np
 
 from archsim.components.base import KernelEngine, VectorEngine
 from archsim.core.units import PS_PER_S
+from archsim.ir.flash import FlashMapping
 from archsim.ir.graph import OpGraph
 from archsim.ir.op import Op
 from archsim.ir.record import BoundRecord
 from archsim.ir.tensor import Role
 from archsim.system.build import Machine
+from archsim.system.flash import softmax_of
+from archsim.system.homes import tier_bound_ps
 from archsim.system.place import Plan, Stage
-from archsim.system.tiers import tier_bound_ps
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,8 @@ def _vector_s(stage: Stage, machine: Machine) -> float:
     if isinstance(stage.engine, KernelEngine):
         return 0.0
     units = [e for e in machine.engines.values() if isinstance(e, VectorEngine)]
+    if isinstance(stage.mapping, FlashMapping):  # its shares are divided once an output
+        return _rate_s(softmax_of(stage).whole, units)
     return sum(_rate_s(op, units) for op in stage.ops if not op.is_mac)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from archsim.components.base import MacEngine, VectorEngine
-from archsim.core.errors import InputError, Unsupported
+from archsim.core.errors import Unsupported
 from archsim.dataflows.flash_attention import FlashAttention
-from archsim.ir.attention_problem import AttentionProblem, AttentionTarget, attention_problem
-from archsim.ir.op import Op
+from archsim.ir.attention_problem import AttentionTarget, attention_problem
+from archsim.ir.graph import OpGraph
+from archsim.ir.op import Access, Op
 from archsim.ir.problem import problem
-from archsim.ir.target import Ints
+from archsim.ir.target import Cost, Ints, Tiles
+from archsim.ir.tensor import Role
+from archsim.system.array_cost import array_cost
 from archsim.system.place import Stage
 from archsim.system.room import Room
 
@@ -32,12 +36,14 @@ class Softmax:
         points: per score and, for the rows of a tile, what keeps the running sums.
         join: per output of a step that is not the first, or of a part that is joined.
         finish: per output and per row at the end.
+        whole: what no tiling avoids, over all scores and rows.
         ops: vector ops that the stage holds.
     """
 
     points: Op
     join: Op
     finish: Op
+    whole: Op
     ops: int
 
 
@@ -57,6 +63,7 @@ def softmax_of(stage: Stage) -> Softmax:
         points=replace(tail[0], primitives=points, row_primitives=STEP_ROW),
         join=replace(tail[0], primitives=STEP_OUTPUT, row_primitives={}),
         finish=replace(tail[0], primitives=LAST_OUTPUT, row_primitives=rows),
+        whole=replace(tail[0], primitives=points, row_primitives=rows),
         ops=len(tail),
     )
 
@@ -69,10 +76,10 @@ def flash_stage(stage: Stage, room: Room) -> Stage:
         Unmappable: when the ops are no attention, or no tile fits.
     """
     engine, vector = stage.engine, stage.vector
-    if not isinstance(engine, MacEngine) or not isinstance(vector, VectorEngine):
-        raise InputError(f"{stage.path} needs a multiply-accumulate engine", code="E201")
+    assert isinstance(engine, MacEngine)
+    assert isinstance(vector, VectorEngine)
     graph, machine = room.graph, room.machine
-    found = attention_problem(stage.ops, dict(graph.tensors), room.accumulator_bits)
+    found = attention_problem(stage.ops, graph.tensors, room.accumulator_bits)
     for word in "kv":
         dtype = found.dtypes[word].computes_as
         if dtype not in engine.dtypes:
@@ -82,7 +89,8 @@ def flash_stage(stage: Stage, room: Room) -> Stage:
                 help=f"--set engines.{engine.name}.rates.{dtype}=1, or one of: "
                 f"{', '.join(engine.dtypes)}",
             )
-    parameters = sum(size for _, size in parameter_bytes(stage, room))
+    parameters, per_score = _extra(stage, room)
+    found = replace(found, extra_bits=per_score)
     rows, cols, count = engine.grid
     softmax = softmax_of(stage)
 
@@ -106,11 +114,62 @@ def flash_stage(stage: Stage, room: Room) -> Stage:
         dram_latency_s=machine.dram.latency_ps / 1e12,
         depth=machine.dma.spec.depth,
         resident=_resident(stage, room),
-        score=product_cost(stage, room, found, 0),
-        value=product_cost(stage, room, found, -1),
+        score=_product(stage.ops[0], engine, room),
+        value=_product(stage.ops[-1], engine, room),
         softmax=cycles(softmax.points),
         join=cycles(softmax.join),
         finish=cycles(softmax.finish),
     )
     mapping = FlashAttention().map_attention(found, target)
     return replace(stage, mapping=mapping, room_bytes=mapping.room_bytes() + parameters)
+
+
+def operands(stage: Stage) -> dict[str, str]:
+    """Tensors of queries, keys, values and result."""
+    score, value = stage.ops[0], stage.ops[-1]
+    return {
+        "q": score.reads[0].tensor,
+        "k": score.reads[1].tensor,
+        "v": value.reads[1].tensor,
+        "out": value.writes[0].tensor,
+    }
+
+
+def extras(stage: Stage) -> list[tuple[Op, Access]]:
+    """What the softmax reads beside the scores, such as a mask or a table of positions."""
+    inner = {a.tensor for op in stage.ops for a in op.writes}
+    found: dict[str, tuple[Op, Access]] = {}
+    for op in stage.ops[1:-1]:
+        for access in op.reads:
+            if access.tensor not in inner:
+                found.setdefault(access.tensor, (op, access))
+    return list(found.values())
+
+
+def is_whole(graph: OpGraph, tensor: str) -> bool:
+    """True for an operand beside the scores that is brought in once and stays: a parameter."""
+    return graph.tensors[tensor].role is Role.WEIGHT
+
+
+def _extra(stage: Stage, room: Room) -> tuple[int, int]:
+    """Bytes of parameters, and bits of other operands for each score."""
+    graph, parameters, per_score = room.graph, 0, 0
+    for op, access in extras(stage):
+        if access.tensor not in room.resident:
+            size = graph.touched_bytes(access)
+            if is_whole(graph, access.tensor):
+                parameters += size
+            else:
+                per_score += -(-size * 8 // op.points())
+    return parameters, per_score
+
+
+def _resident(stage: Stage, room: Room) -> frozenset[str]:
+    return frozenset(word for word, name in operands(stage).items() if name in room.resident)
+
+
+def _product(op: Op, engine: MacEngine, room: Room) -> Callable[[Tiles], Cost]:
+    """Cost of tiles of one of the two products."""
+    view = problem(op, room.graph.tensors, room.accumulator_bits)
+    dtype = room.graph.tensors[op.reads[1].tensor].dtype.computes_as
+    return array_cost(engine, view, room.machine, dtype)

@@ -1,13 +1,246 @@
-"""Rows of a flash stage."""
+"""Rows of an attention whose scores stay on chip: the array one tile ahead of the vector unit.
+
+The array scores the next tile of keys before it multiplies the shares of this one with the values,
+so that it works while the vector unit makes shares of scores: S0, S1, V0, S2, V1, and so on, over
+the borders of tiles of queries.
+"""
 
 from __future__ import annotations
 
-from archsim.system.writer import Part, Writer
+from dataclasses import dataclass, field
+from math import ceil
+
+import numpy as np
+
+from archsim.components.base import MacEngine, VectorEngine
+from archsim.ir.flash import FlashMapping, Run
+from archsim.ir.problem import problem
+from archsim.ir.target import Cost, Tiles
+from archsim.sim.program import Leaf, Loop
+from archsim.system.array_cost import array_cost
+from archsim.system.flash import operands
+from archsim.system.flash_lanes import FlashLanes
+from archsim.system.rows import Draft
+from archsim.system.writer import Part, Writer, duration_ps
+
+Size = tuple[int, int, int, int]  # problems, rows, parts, keys of a step
+
+
+@dataclass
+class Nest:
+    """A run of alike bodies, or of alike steps."""
+
+    count: int
+    body: list[Nest] = field(default_factory=list)
+    step: Run | None = None
 
 
 class FlashWriter(Writer):
-    """Rows of a flash stage."""
+    """Rows of a flash stage: queries, keys and values in, two products and a softmax, results."""
 
     def write(self) -> Part:
         """Write the stage."""
+        mapping, engine, vector = self.stage.mapping, self.stage.engine, self.stage.vector
+        assert isinstance(mapping, FlashMapping)
+        assert isinstance(engine, MacEngine)
+        assert isinstance(vector, VectorEngine)
+        self.mapping, self.engine = mapping, engine
+        self.problem, self.depth = mapping.problem, mapping.depth
+        self.names = operands(self.stage)
+        self.array = self.unit(engine.name, "compute")
+        self.beside = FlashLanes(self, vector, mapping)
+        self.queries = self.unit(engine.name, "load_in")
+        self.cache = self.unit(engine.name, "load_weight")
+        self.slots = mapping.slots()
+        nest = self._nest()
+        self._price(nest)
+        first = _first(nest)
+        prologue = self.book.leaf(self._ahead(first))
+        self.part.tree = [prologue, *self._tree(nest, None)]
+        self.release()
+        owner, verb = (vector.name, "store") if self._moves("out") else (vector.name, "compute")
+        self.part.finisher = self.unit(owner, verb)
         return self.part
+
+    def _moves(self, word: str) -> bool:
+        return self.spilled(self.names[word])
+
+    def _nest(self) -> list[Nest]:
+        nest = []
+        for case in self.problem.cases:
+            for some in self.mapping.batches(case):
+                rows = [
+                    Nest(count, [Nest(run.count, step=run) for run in runs])
+                    for count, runs in self.mapping.nest(case, some.size)
+                ]
+                nest.append(Nest(some.count, rows))
+        return nest
+
+    def _tree(self, nest: list[Nest], then: Run | None) -> list[Loop | Leaf]:
+        """Loops over steps, each with the scores of the step that follows it; `then` is the last's.
+
+        The last of several alike bodies stands alone where what follows it is not their first step.
+        """
+        out: list[Loop | Leaf] = []
+        for i, node in enumerate(nest):
+            follower = _first(nest[i + 1 :]) if i + 1 < len(nest) else then
+            own = node.step or _first(node.body)
+            alike = node.count if own.like(follower) else node.count - 1
+            for count, after in ((alike, own), (node.count - alike, follower)):
+                if not count:
+                    continue
+                body: list[Loop | Leaf] = (
+                    [self._step(node.step, after)] if node.step else self._tree(node.body, after)
+                )
+                if count > 1:
+                    out.append(Loop(count, tuple(body), name=self.stage.path))
+                else:
+                    out += body
+        return out
+
+    def _price(self, nest: list[Nest]) -> None:
+        """Cost of both products of every size of step in one call each."""
+        sizes: dict[Size, int] = {}
+        todo = list(nest)
+        while todo:
+            node = todo.pop()
+            todo += node.body
+            if node.step:
+                sizes.setdefault(_size(node.step), len(sizes))
+        self.sizes = sizes
+        b, q, parts, keys = (np.array(x, dtype=np.int64) for x in zip(*sizes, strict=True))
+        p, wide, each = self.problem, b * parts, -(-keys // parts)
+        key_dim, value_dim = np.full_like(b, p.key_dim), np.full_like(b, p.value_dim)
+        no = np.zeros(len(b), dtype=bool)
+        flags = {"resumed": no, "opens": ~no, "closes": ~no}
+        score, value = self.mapping.stationary
+        ops = self.stage.ops[0], self.stage.ops[-1]
+        self.views = [problem(op, self.graph.tensors, p.partial_bits) for op in ops]
+        self.dtypes = [p.dtypes[word].computes_as for word in "kv"]
+        score_cost, value_cost = (
+            array_cost(self.engine, view, self.machine, dtype)
+            for view, dtype in zip(self.views, self.dtypes, strict=True)
+        )
+        products = Tiles(score, wide, q, each, key_dim, no, **flags)
+        self.opening = score_cost(Tiles(score, wide, q, each, key_dim, ~no, **flags))
+        self.costs = (
+            score_cost(products),
+            value_cost(Tiles(value, wide, q, value_dim, each, no, **flags)),
+        )
+
+    def _ahead(self, run: Run, opening: bool = True) -> list[Draft]:
+        """Queries and keys of a step, its scores, and the shares made of them."""
+        rows: list[Draft] = []
+        score = self._product(0, run, self.opening if opening else self.costs[0])
+        if self._moves("q"):
+            channel = self.channel("q", self.queries, self.array, self.depth)
+            if run.opens:
+                size = self.problem.dtypes["q"].bytes(run.b * run.q * self.problem.key_dim)
+                rows.append(self.load(self.queries, channel, self.names["q"], "in", size))
+                score.take.append(channel)
+            if run.closes:
+                score.free.append(channel)
+        else:
+            self.need(self.array, self.names["q"])
+        self._cached("k", run, rows, score, frees=not self.problem.one_cache)
+        rows.append(score)
+        softmax = self.beside.shares(rows, run)
+        self._pass("scores", score, softmax)
+        self._reserve("shares", softmax)
+        rows.append(softmax)
+        return rows
+
+    def _step(self, run: Run, then: Run | None) -> Leaf:
+        """What is ahead of a step, then its values; `then` is None in the last step of all."""
+        rows = self._ahead(then, opening=False) if then else []
+        value = self._product(1, run, self.costs[1])
+        if self.problem.one_cache:
+            if self._moves("k") and self._leaves(run):
+                value.free.append(self._channels["k"])
+        else:
+            self._cached("v", run, rows, value, frees=True)
+        channel = self._channels["shares"]
+        value.take.append(channel)
+        value.free.append(channel)
+        rows.append(value)
+        join = self.beside.join(run)
+        self._pass("products", value, join)
+        rows.append(join)
+        if run.closes and self._moves("out"):
+            storer = self.unit(self.beside.vector.name, "store")
+            done = self.channel("out", self.beside.unit, storer, self.depth)
+            join.reserve.append(done)
+            join.put.append(done)
+            size = self.problem.dtypes["out"].bytes(run.b * run.q * self.problem.value_dim)
+            rows.append(self.store(storer, done, self.role(self.names["out"]), "out", size))
+        if then is None:
+            hidden = self.problem.points - self.mapping.executed
+            join.counts["skipped.macs"] = hidden * (self.problem.key_dim + self.problem.value_dim)
+            join.counts["skipped.points"] = hidden * self.beside.softmax.ops
+        return self.book.leaf(rows)
+
+    def _enters(self, run: Run) -> bool:
+        return run.fresh or not self.mapping.held
+
+    def _leaves(self, run: Run) -> bool:
+        return run.leaves or not self.mapping.held
+
+    def _cached(self, word: str, run: Run, rows: list[Draft], step: Draft, *, frees: bool) -> None:
+        """Keys or values of a step: brought where they are not held, let go where they are done."""
+        name, p = self.names[word], self.problem
+        if not self._moves(word):
+            self.need(self.array, name)
+            return
+        channel = self.channel(word, self.cache, self.array, self.slots[word])
+        if self._enters(run):
+            width = p.key_dim if word == "k" else p.value_dim
+            size = p.dtypes[word].bytes(run.b * run.keys * width)
+            rows.append(self.load(self.cache, channel, name, "weight", size, again=not run.fresh))
+            step.take.append(channel)
+        if frees and self._leaves(run):
+            step.free.append(channel)
+
+    def _pass(self, name: str, giver: Draft, taker: Draft) -> None:
+        """A tile handed over on chip."""
+        channel = self.channel(name, giver.unit, taker.unit, self.depth)
+        giver.reserve.append(channel)
+        giver.put.append(channel)
+        taker.take.append(channel)
+        taker.free.append(channel)
+
+    def _reserve(self, name: str, giver: Draft) -> None:
+        channel = self.channel(name, giver.unit, self.array, self.depth)
+        giver.reserve.append(channel)
+        giver.put.append(channel)
+
+    def _product(self, which: int, run: Run, cost: Cost) -> Draft:
+        """The array's row of one product of a step."""
+        p, view, hz = self.problem, self.views[which], self.engine.clock_hz
+        i = self.sizes[_size(run)]
+        cycles = int(cost.cycles[i])
+        lag_ps = duration_ps(int(cost.lag_cycles[i]), hz) + self.machine.sram.latency_ps
+        row = self.draft(self.array, duration_ps(cycles, hz), lag_ps)
+        width = (p.key_dim, p.value_dim)[which]
+        reads = int(cost.in_reads[i]) * view.bits["in"]
+        reads += ceil(int(cost.weight_reads[i]) * view.weight_bits)
+        sums = p.partial_bits
+        row.counts = {
+            f"mac.{self.dtypes[which]}": run.b * run.q * run.keys * width,
+            "array.cycles": cycles,
+            "array.folds": int(cost.folds[i]),
+            "array.in_reads": int(cost.in_reads[i]),
+            "array.weight_reads": int(cost.weight_reads[i]),
+            "array.out_writes": int(cost.out_writes[i]),
+            "sram.read": -(-(reads + int(cost.out_reads[i]) * sums) // 8),
+            "sram.write": -(-int(cost.out_writes[i]) * sums // 8),
+        }
+        return row
+
+
+def _size(run: Run) -> Size:
+    return run.b, run.q, run.parts, run.keys
+
+
+def _first(nest: list[Nest]) -> Run:
+    node = nest[0]
+    return node.step or _first(node.body)

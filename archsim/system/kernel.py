@@ -52,15 +52,16 @@ def kernel_stage(stage: Stage, room: Room) -> Stage:
     grid = engine.kernel(view, dtype, through, rate)
     outputs = sum(e.b * e.m * e.n for e in view.cases)
     pieces = min(STEPS, outputs)
-    sides = sorted((grid.compute_ps, through / rate * PS_PER_S))
+    sides = sorted((grid.compute_ps, grid.memory_ps))
     # the first piece in and the last one out overlap with nothing: the stretch already says so
     grid = replace(grid, stretch=grid.stretch / (1 + sides[0] / sides[1] / pieces))
+    reached = through * PS_PER_S / grid.memory_ps if grid.memory_ps else rate
     mapping = GridMapping(
         name=stage.path,
         engine=engine.name,
         cases=view.cases,
         grid=grid,
-        efficiency=min(1.0, rate / dram.peak_bytes_per_s / grid.stretch),
+        efficiency=min(1.0, reached / dram.peak_bytes_per_s / grid.stretch),
         steps=pieces,
         loads=loads,
         stores=stores,

@@ -15,7 +15,7 @@ from archsim.ir.mapping import Mapping
 from archsim.ir.op import Kind, Op
 from archsim.ir.tensor import Role, Tensor
 from archsim.system.build import Machine, selects
-from archsim.system.tiers import Homes
+from archsim.system.homes import Homes
 
 WINDOW = 4  # ops in flight: the sequencer issues no further ahead of the oldest unfinished one
 FLASH = "flash_attention"  # the template that takes scores, softmax and values as one stage

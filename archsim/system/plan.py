@@ -7,20 +7,19 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from archsim.components.base import KernelEngine, MacEngine, VectorEngine
 from archsim.core.errors import ArchsimError, Infeasible, InputError, Unmappable, Unsupported
 from archsim.dataflows.base import dataflows
 from archsim.ir.graph import OpGraph
 from archsim.ir.mapping import Mapping
 from archsim.ir.op import Access, Kind, Op
-from archsim.ir.problem import problem
+from archsim.ir.problem import Problem, problem
 from archsim.ir.target import Target
 from archsim.ir.tensor import Role
 from archsim.system.array_cost import array_cost
 from archsim.system.build import Machine
 from archsim.system.flash import flash_stage
+from archsim.system.homes import Homes
 from archsim.system.kernel import kernel_stage
 from archsim.system.place import (
     PAGES,
@@ -33,7 +32,7 @@ from archsim.system.place import (
 )
 from archsim.system.residency import choose_resident
 from archsim.system.room import Room
-from archsim.system.tiers import Homes, settle
+from archsim.system.tiers import settle
 
 
 def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:

@@ -19,9 +19,9 @@ from archsim.ir.record import (
     TierRecord,
 )
 from archsim.system.build import Machine
+from archsim.system.homes import tier_bytes
 from archsim.system.place import Plan, Stage
 from archsim.system.simulate import Timed
-from archsim.system.tiers import tier_bytes
 
 # counts that measure and spend nothing
 FREE = {"array", "skipped", "staging", "vector.points", "vector.cycles"}

@@ -22,8 +22,10 @@ SCHEMA = "archsim.hardware/1"
 
 
 class Placement(Spec):
-    """Which memories may hold each role, the preferred one first; what is too much spills to the
-    next. Room goes to the KV cache first, then to activations, then to weights."""
+    """Which memories may hold each role: what is too much for the first spills to the next.
+
+    Room goes to the KV cache, then to activations, then to weights.
+    """
 
     weights: tuple[str, ...] = ()
     """Memories for weights; default: all drams, the fastest first."""

@@ -4,21 +4,24 @@ Between two memories runs a lane: a unit that reads on the port of the source an
 the port of the target, tile by tile. A lane works the stages off in their order and is not held by
 the window of the sequencer: only by pages of its staging area, which a stage gives back when it
 ends. So weights and what is in the KV cache are fetched ahead, over the borders of stages. What is
-written during the run returns on a lane of its own, which waits for its writer; results go outwards
-on a third. A stage that needs more than the whole area streams: each tile gives its room back when
-it has been read, and is staged again where it is read again.
+written during the run returns on a lane of its own, which waits for its writer, as experts wait for
+what picks them; results go outwards on a third. A stage that needs more than the whole area
+streams: each tile gives its room back when it has been read, and is staged again where it is read
+again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from archsim.core.errors import Infeasible
 from archsim.core.units import format_bytes
+from archsim.ir.tensor import Role
 from archsim.sim.program import Leaf, Loop
+from archsim.system.homes import BACK, RETURN, STAGE, Lane, area_of, staged_bytes
 from archsim.system.rows import ISSUE, LOAD, STORE, Book, Draft
-from archsim.system.tiers import BACK, RETURN, STAGE, Lane, area_of, staged_bytes
 
 if TYPE_CHECKING:
     from archsim.system.place import Plan
@@ -54,7 +57,7 @@ def bring(w: Writer, row: Draft, tensor: str, size_bytes: int, again: bool) -> N
             out, into = _move(w, row, lane, w.role(tensor), piece)
             if before is not None:
                 _connect(w, f"staged {tensor} from {memory} on {lane[1]}", *before, out, piece)
-            _enter(w, lane, out, tensor if late and before is None else None)
+            _enter(w, lane, out, _waits_for(w, tensor) if late and before is None else ())
             before = lane, into
         if before is not None:
             channel = _connect(w, f"staged {tensor} from {memory}", *before, row, piece)
@@ -147,15 +150,22 @@ def _need(w: Writer) -> dict[Lane, int]:
     return w.staged_bytes
 
 
-def _enter(w: Writer, lane: Lane, out: Draft, waits_for: str | None) -> None:
-    """The first tile of a stage on a lane waits for its pages, and for who wrote the tensor."""
+def _waits_for(w: Writer, tensor: str) -> list[str]:
+    """What must be written before a late tensor is staged: itself, or what picks its experts."""
+    if w.graph.tensors[tensor].role is not Role.WEIGHT:
+        return [tensor]
+    return [n for n in w.stage.reads if w.graph.tensors[n].role is not Role.WEIGHT]
+
+
+def _enter(w: Writer, lane: Lane, out: Draft, waits_for: Iterable[str]) -> None:
+    """The first tile of a stage on a lane waits for its pages, and for those who write tensors."""
     if lane not in w.lanes:
         w.lanes.add(lane)
         _room(w, lane, out)
         if lane[0] == RETURN:
             w.part.first[out.unit] = out
-    if waits_for is not None:
-        w.need(out.unit, waits_for)
+    for name in waits_for:
+        w.need(out.unit, name)
 
 
 def _room(w: Writer, lane: Lane, row: Draft) -> None:

@@ -1,7 +1,8 @@
 """Which memory behind the chip holds what: tiers in order, spills by rule, a refusal's table.
 
-Here lives the decision, made once before anything is timed. How data then travel between the tiers
-is in `system.staging`. With a single memory behind the chip there is nothing to decide.
+Here lives the decision, made once before anything is timed; what follows from it in bytes is in
+`system.homes`, and how data travel between the tiers in `system.staging`. With a single memory
+behind the chip there is nothing to decide.
 
 The rule. A class of tensors (`kv_cache`, `activations`, `weights`) may lie in the memories that
 `placement` lists for it, the first one preferred; without a list, in all, the fastest first. Room
@@ -18,59 +19,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from archsim.core.errors import Infeasible
-from archsim.core.units import PS_PER_S, format_bytes
+from archsim.core.units import format_bytes
 from archsim.ir.graph import OpGraph
+from archsim.ir.op import Access
 from archsim.ir.tensor import Role
 from archsim.system.build import Machine
+from archsim.system.homes import Homes, Lane, area_of, staged_bytes
 
 if TYPE_CHECKING:
-    from archsim.system.place import Plan, Stage, StagedBlock
+    from archsim.system.place import StagedBlock
 
-CLASSES = {"kv_cache": Role.KV_CACHE, "activations": Role.ACTIVATION, "weights": Role.WEIGHT}
+CLASSES = {  # in the order in which they are given room
+    "kv_cache": Role.KV_CACHE,
+    "activations": Role.ACTIVATION,
+    "weights": Role.WEIGHT,
+}
 SMALL = 1000  # tensors below this part of their class are not split
 BUFFERS = 2  # of the largest stage that a staging area holds: one is used, one filled (assumed)
 AREA_SHARE = 2  # the staging areas of a memory take at most this part of it: half (assumed)
-STAGE, RETURN, BACK = "stage", "return", "back"  # ahead of use; after it was written; outwards
-Lane = tuple[str, str, str]  # what kind of move, from which memory, to which
-
-
-@dataclass(frozen=True)
-class Homes:
-    """Where tensors lie behind the chip.
-
-    Attributes:
-        far: by tensor: (memory, bytes of one repeat) outside the nearest memory; absent if none.
-        held: bytes by memory and class.
-        late: tensors that are written whole during the run: none of it can be fetched ahead.
-        areas: bytes reserved for each lane that carries anything, in the memory nearer to the chip.
-    """
-
-    far: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
-    held: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    late: frozenset[str] = frozenset()
-    areas: Mapping[Lane, int] = field(default_factory=dict)
-
-    def need(self) -> dict[str, int]:
-        """Bytes by class, all memories together."""
-        return {
-            name: sum(classes.get(name, 0) for classes in self.held.values())
-            for name in sorted(CLASSES)
-            if self.held
-        }
-
-    def reserved(self, memory: str) -> int:
-        """Bytes of all staging areas in a memory."""
-        return sum(size for lane, size in self.areas.items() if area_of(lane) == memory)
-
-
-def area_of(lane: Lane) -> str:
-    """The memory in which data of a lane wait: the one nearer to the chip."""
-    kind, source, target = lane
-    return source if kind == BACK else target
 
 
 @dataclass
@@ -138,13 +107,20 @@ def _classes(graph: OpGraph, machine: Machine, kept: frozenset[str]) -> list[_Cl
 
 
 def _late(graph: OpGraph) -> frozenset[str]:
-    """Tensors that some op writes whole; of a cache that grows, what is there can be fetched."""
-    return frozenset(
-        access.tensor
-        for _, op in graph.ops()
-        for access in op.writes
-        if graph.touched_bytes(access) == graph.tensors[access.tensor].bytes
-    )
+    """Tensors of which nothing can be fetched before the run comes to them.
+
+    Those that some op writes whole (of a cache that grows, what is there can be fetched), and
+    experts: which of them are needed is known when their router has run.
+    """
+
+    def whole(access: Access) -> bool:
+        return graph.touched_bytes(access) == graph.tensors[access.tensor].bytes
+
+    ops = [op for _, op in graph.ops()]
+    written = {a.tensor for op in ops for a in op.writes if whole(a)}
+    parts = {a.tensor for op in ops if op.is_mac for a in op.reads if not whole(a)}
+    picked = {name for name in parts if graph.tensors[name].role is Role.WEIGHT}
+    return frozenset(written | picked)
 
 
 def _fill(
@@ -211,37 +187,6 @@ def _place(one: _Class, free: dict[str, int], splits: bool) -> None:
         one.short += sum(copies * left[name] for name, copies, _, _ in tensors)
 
 
-def staged_bytes(
-    graph: OpGraph,
-    machine: Machine,
-    stage: Stage,
-    far: Mapping[str, tuple[tuple[str, int], ...]],
-    late: frozenset[str],
-) -> dict[Lane, int]:
-    """Bytes that one run of a stage sends along each lane."""
-    found: dict[Lane, int] = {}
-
-    def add(lane: Lane, size: int) -> None:
-        found[lane] = found.get(lane, 0) + size
-
-    reads: dict[str, int] = {}
-    for op in stage.ops:
-        for access in op.reads:
-            size = graph.touched_bytes(access)
-            reads[access.tensor] = max(reads.get(access.tensor, 0), size)
-    for name, touched in reads.items():
-        for memory, size in far.get(name, ()):
-            share = -(-touched * size // graph.tensors[name].bytes)
-            for source, target in pairwise(machine.route(memory)):
-                add((RETURN if name in late else STAGE, source, target), share)
-    for access in stage.ops[-1].writes:
-        for memory, size in far.get(access.tensor, ()):
-            share = -(-graph.touched_bytes(access) * size // graph.tensors[access.tensor].bytes)
-            for source, target in pairwise(machine.way_back(memory)):
-                add((BACK, target, source), share)
-    return found
-
-
 def _areas(
     graph: OpGraph,
     machine: Machine,
@@ -257,10 +202,11 @@ def _areas(
                 most[lane] = max(most.get(lane, 0), size)
     wanted = {lane: BUFFERS * size for lane, size in sorted(most.items())}
     for memory in machine.tiers:
-        here = [lane for lane in wanted if area_of(lane) == memory.name]
-        total, limit = sum(wanted[lane] for lane in here), memory.capacity_bytes // AREA_SHARE
-        if total > limit:
-            wanted |= {lane: max(1, wanted[lane] * limit // total) for lane in here}
+        left = memory.capacity_bytes // AREA_SHARE
+        here = sorted((size, lane) for lane, size in wanted.items() if area_of(lane) == memory.name)
+        for i, (size, lane) in enumerate(here):  # the small ones get all they want
+            wanted[lane] = max(1, min(size, left // (len(here) - i)))
+            left -= wanted[lane]
     return wanted
 
 
@@ -301,40 +247,3 @@ def _refusal(
         details={"classes": data, "capacity_bytes": {m.name: m.capacity_bytes
                                                      for m in machine.tiers}},
     )  # fmt: skip
-
-
-def tier_bytes(plan: Plan) -> dict[str, int]:
-    """Bytes that any schedule moves through each memory's port: compulsory ones, by where they lie.
-
-    What is staged passes its own port once, and the port of each memory on its way twice.
-    """
-    graph, machine, homes = plan.graph, plan.machine, plan.homes
-    total = {m.name: 0 for m in machine.tiers}
-    for block in graph.blocks:
-        for side, roles in (
-            ("reads", (Role.WEIGHT, Role.KV_CACHE)),
-            ("writes", (Role.KV_CACHE,)),
-        ):
-            most: dict[str, int] = {}
-            for op in block.ops:
-                for access in getattr(op, side):
-                    if graph.tensors[access.tensor].role in roles:
-                        size = graph.touched_bytes(access)
-                        most[access.tensor] = max(most.get(access.tensor, 0), size)
-            for name, size in most.items():
-                near = size
-                for memory, part in homes.far.get(name, ()):
-                    far = size * part // graph.tensors[name].bytes
-                    way = machine.route(memory) if side == "reads" else machine.way_back(memory)
-                    total[memory] += block.count * far
-                    for through in way[1:]:
-                        total[through] += 2 * block.count * far
-                    near -= far
-                total[machine.dram.name] += block.count * near
-    return total
-
-
-def tier_bound_ps(plan: Plan) -> int:
-    """Least time of the busiest memory port at its peak bandwidth, rounded down."""
-    peaks = {m.name: m.peak_bytes_per_s for m in plan.machine.tiers}
-    return max(int(size * PS_PER_S / peaks[name]) for name, size in tier_bytes(plan).items())

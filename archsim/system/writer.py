@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from archsim.core.units import PS_PER_S
 from archsim.sim.program import Leaf, Loop
+from archsim.system.homes import Lane
 from archsim.system.place import Plan, Stage
 from archsim.system.rows import COMPUTE, LOAD, STORE, Book, Draft
 from archsim.system.staging import bring, direct_home, send
-from archsim.system.tiers import Lane
 
 
 @dataclass

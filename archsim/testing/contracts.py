@@ -15,10 +15,13 @@ from archsim.core.yamlio import load_spec
 from archsim.dataflows.base import Dataflow
 from archsim.energy.table import load_table
 from archsim.interconnect.base import Link
+from archsim.ir.attention_problem import AttentionTarget
 from archsim.ir.problem import problem
 from archsim.ir.target import Cost, Target, Tiles
 from archsim.memory.base import Memory
+from archsim.testing.attentions import attention_graph, problem_of
 from archsim.testing.functional import execute
+from archsim.testing.functional_attention import execute_attention
 from archsim.testing.problems import conv, gemm
 
 
@@ -140,3 +143,59 @@ class DataflowContract:
         op, tensors = self.CASES[0]
         text = self.plugin().map(problem(op, tensors, 32), self.target(10**6)).render()
         assert self.plugin.kind in text
+
+
+class AttentionContract:
+    """What a template for whole attentions promises: grouped, masked and latent ones."""
+
+    plugin: ClassVar[Any]
+    CASES: ClassVar[tuple[Any, ...]] = (
+        attention_graph(2, 4, 1, ((40, 2),), (8, 8)),
+        attention_graph(2, 2, 24, ((30, 2),), (8, 4), causal=True),
+        attention_graph(1, 1, 24, ((24, 1),), (8, 4), causal=True, reach=7),
+        attention_graph(2, 4, 1, ((13, 1), (40, 1)), (8, 5), one_cache=True),
+    )
+
+    def target(self, buffer_bytes: int) -> AttentionTarget:
+        """A 4 x 4 array and a vector unit that take a cycle for each 16 of anything."""
+
+        def cost(tiles: Tiles) -> Cost:
+            cycles = tiles.b * tiles.m * tiles.n * tiles.k // 16 + 1
+            zero = np.zeros_like(cycles)
+            return Cost(cycles, zero, zero, zero, zero, zero, zero)
+
+        def vector(points: Any, rows: Any) -> Any:
+            return (points + rows) // 16 + 1
+
+        return AttentionTarget(
+            "array", 4, 4, 1, 1e9, 1e9, buffer_bytes, 1e9, 1e-7, 2, frozenset(),
+            score=cost, value=cost, softmax=vector, join=vector, finish=vector,
+        )  # fmt: skip
+
+    def test_its_mappings_compute_attention_and_move_what_they_say(self) -> None:
+        """The same object that is timed is executed, tile by tile."""
+        for graph in self.CASES:
+            problem = problem_of(graph)
+            for buffer_bytes in (100, 2000, 10**6):
+                try:
+                    mapping = self.plugin().map_attention(problem, self.target(buffer_bytes))
+                except Unmappable:
+                    assert buffer_bytes == 100
+                    continue
+                assert mapping.room_bytes() <= buffer_bytes
+                assert execute_attention(mapping) == mapping.traffic()
+
+    def test_its_nest_prints(self) -> None:
+        """`archsim map` shows it."""
+        mapping = self.plugin().map_attention(problem_of(self.CASES[1]), self.target(2000))
+        assert self.plugin.kind in mapping.render()
+
+    def test_it_refuses_a_product_by_itself(self) -> None:
+        """A rule that sends other ops here is told so."""
+        view = problem(*gemm(1, 16, 16, 16), 32)
+        refused = ""
+        try:
+            self.plugin().map(view, DataflowContract().target(10**6))
+        except Unmappable as error:
+            refused = str(error)
+        assert view.op.name in refused

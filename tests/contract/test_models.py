@@ -45,6 +45,11 @@ def build(name, **phase):
     return lower(load_workload(name, **phase)[0])
 
 
+def whole(name, phase):
+    model = {"preset": name}
+    return {"schema": "archsim.workload/1", "name": name, "model": model, "phase": phase}
+
+
 def linear_weights(name):
     """Elements of the matrices of all layers."""
     layers, h, heads, kv, d, ffn, matrices, _ = DECODERS[name]
@@ -76,8 +81,9 @@ def test_every_phase_of_a_model_is_a_sound_graph(name):
             "prefill": {"tokens": 64},
             "encode": {"tokens": 64},
             "infer": {"batch": 2},
+            "mixed": {"decode": {"batch": 2, "context": 64}, "prefill": [{"tokens": 32}]},
         }
-        graph = build(name, phase=kind, **sizes[kind])
+        graph = lower(load_workload(whole(name, {"kind": kind, **sizes[kind]}))[0])
         graph.check()
         assert graph.macs() > 0
         assert graph.facts["warnings"] == []

@@ -11,10 +11,14 @@ ROOMS = {
     contracts.MemoryContract: memories,
     contracts.LinkContract: links,
     contracts.DataflowContract: dataflows,
+    contracts.AttentionContract: dataflows,
 }
+STAGES = {contracts.DataflowContract: "product", contracts.AttentionContract: "attention"}
 
 # one test class per plug-in, so that a failure names it
 for contract, registry in ROOMS.items():
     for kind, plugin in registry.items():
+        if getattr(plugin, "stages", None) != STAGES.get(contract):
+            continue
         name = f"Test_{kind}"
         globals()[name] = type(name, (contract,), {"plugin": plugin})

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import archsim
 from archsim.core.errors import Infeasible
 
-RELAXED = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+RELAXED = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 MEMORIES = ["hbm", "ddr", "ssd"]
 
 

@@ -28,12 +28,12 @@ def measure(hardware: str, workload: str) -> Row:
         result = api.run(hardware, workload).result
     except ArchsimError as error:
         return {"time_ps": error.code, "bound_ps": "", "energy_j": "", "dram_bytes": ""}
-    (traffic,) = result["traffic"].values()
+    moved = sum(memory["total_bytes"] for memory in result["traffic"].values())
     return {
         "time_ps": str(result["time_ps"]),
         "bound_ps": str(result["bound_ps"]),
         "energy_j": f"{result['metrics']['energy_j']['total']:.12g}",
-        "dram_bytes": str(traffic["total_bytes"]),
+        "dram_bytes": str(moved),
     }
 
 

@@ -122,7 +122,7 @@ def test_e108_a_preset_that_does_not_exist():
 
 def test_e108_a_phase_that_the_model_has_not():
     expected = """
-        w.yaml:4:15: error[E108]: phase "encode" is not one of decode, prefill
+        w.yaml:4:15: error[E108]: phase "encode" is not one of decode, prefill, mixed
             4 | phase: {kind: encode, tokens: 8}
               |               ^^^^^^
               = help: those are what w's model does

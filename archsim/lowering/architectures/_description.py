@@ -10,7 +10,8 @@ from archsim.core.spec import Spec, problem
 from archsim.lowering.architectures._layers import Kind
 from archsim.lowering.architectures._mla import Mla
 from archsim.lowering.architectures._moe import Experts
-from archsim.lowering.phase import Count, Sequences
+from archsim.lowering.phase import Count
+from archsim.lowering.sequences import Sequences
 
 
 class Transformer(Spec):
@@ -229,10 +230,21 @@ class Transformer(Spec):
             )
         return total
 
+    def cached_elements(self) -> tuple[int, int]:
+        """Elements of keys and of values that a token leaves in the cache, over all layers.
+
+        An encoder keeps none; a latent is both, and counts as a key.
+        """
+        if self.encoder:
+            return 0, 0
+        if self.mla:
+            return self.layers * self.mla.cached, 0
+        each = self.layers * self.kv_heads * self.head_dim
+        return each, each
+
     def kv_elements_per_token(self) -> int:
         """Elements of the KV cache that one token adds over all layers; 0 for an encoder."""
-        each = self.mla.cached if self.mla else 2 * self.kv_heads * self.head_dim
-        return 0 if self.encoder else self.layers * each
+        return sum(self.cached_elements())
 
     def masked_macs(self, s: Sequences) -> int:
         """MACs spent on points that the causal mask, or a sliding window in a prompt, discards."""
@@ -244,7 +256,10 @@ class Transformer(Spec):
             a, absorbed = self.mla, self.mla.absorbed(s)
             width = a.cached + a.kv_lora_rank if absorbed else a.query + a.v_head_dim
         for kind in self.layer_kinds():
-            seen = min(s.new, (self.sliding_window if kind.windowed else None) or s.new)
-            kept = seen * (seen + 1) // 2 + (s.new - seen) * seen
-            total += width * s.batch * self.heads * (s.new * s.new - kept)
+            seen = s.within(self.sliding_window if kind.windowed else None)
+            for keys, sequences in seen.lengths:
+                reach = min(seen.window or keys, keys)
+                growing = max(0, min(s.new, reach - (keys - s.new)))  # see one key more each
+                kept = s.new * reach - growing * (growing - 1) // 2
+                total += width * sequences * self.heads * (s.new * keys - kept)
         return total

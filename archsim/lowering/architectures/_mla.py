@@ -7,14 +7,15 @@ each head. Absorbed, queries are lowered to the latent, so that the cache itself
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from archsim.core.spec import Spec
 from archsim.ir.op import Access, Kind, Op, dims
-from archsim.ir.tensor import Role
-from archsim.lowering.architectures._scores import attend
+from archsim.lowering.architectures._scores import attend, choose
 from archsim.lowering.parts import Parts
-from archsim.lowering.phase import Count, Sequences
+from archsim.lowering.phase import Count
+from archsim.lowering.sequences import Sequences, Step
 
 if TYPE_CHECKING:
     from archsim.lowering.architectures._description import Transformer
@@ -75,12 +76,12 @@ class Mla(Spec):
         return self.absorb == "always" or (self.absorb == "decode" and s.new == 1)
 
 
-def latent_attention(p: Parts, m: Transformer, s: Sequences, source: Access) -> list[Op]:
+def latent_attention(p: Parts, m: Transformer, step: Step, source: Access) -> list[Op]:
     """From the normed input to `attn.mixed`, all heads' results side by side."""
     a = m.mla
     assert a is not None
-    tokens, heads, rope = s.tokens, m.heads, a.qk_rope_head_dim
-    ops = _queries(p, m, s, source)
+    tokens, heads, rope = step.tokens, m.heads, a.qk_rope_head_dim
+    ops = _queries(p, m, step, source)
     nope, turned = p.tensor("attn.q_nope", (tokens, heads * a.qk_nope_head_dim)), p.tensor(
         "attn.q_rope", (tokens, heads * rope))  # fmt: skip
     latent, key = p.tensor("attn.latent", (tokens, a.kv_lora_rank)), p.tensor(
@@ -94,98 +95,146 @@ def latent_attention(p: Parts, m: Transformer, s: Sequences, source: Access) -> 
         p.vector("attn.rope", "rotary", [turned, key], [turned_q, turned_k],
                  (tokens, (heads + 1) * rope), "rope"),
     ]  # fmt: skip
-    cache = _cache(p, a, s)
-    new = Access(cache.tensor, (), tokens * a.cached)
-    ops.append(p.move("attn.kv_append", "kv_append", [normed, turned_k], [new], (tokens, a.cached)))
-    write = _absorbed if a.absorbed(s) else _written_out
-    return [*ops, *write(p, m, s, (nope, turned_q, cache))]
+    caches = [_cache(p, a, part) for part in step.parts]
+    new = [
+        Access(cache.tensor, (), part.tokens * a.cached)
+        for part, cache in zip(step.parts, caches, strict=True)
+    ]
+    ops.append(p.move("attn.kv_append", "kv_append", [normed, turned_k], new, (tokens, a.cached)))
+    forms = {a.absorbed(part) for part in step.parts}
+    for part, cache in zip(step.parts, caches, strict=True):
+        queries = (
+            p.portion(nope, part.tokens * heads * a.qk_nope_head_dim),
+            p.portion(turned_q, part.tokens * heads * rope),
+        )
+        mixed = p.tensor("attn.mixed", (tokens, heads * a.v_head_dim))
+        given = (*queries, cache, p.portion(mixed, part.tokens * heads * a.v_head_dim))
+        if a.absorbed(part):
+            ops += _absorbed(p, m, part, given)
+        else:
+            ops += _written_out(p, m, part, given, apart=len(forms) > 1)
+    return ops
 
 
-def _queries(p: Parts, m: Transformer, s: Sequences, source: Access) -> list[Op]:
-    a = m.mla
+def _queries(p: Parts, m: Transformer, step: Step, source: Access) -> list[Op]:
+    a, tokens = m.mla, step.tokens
     assert a is not None
     parts = [
-        p.tensor("attn.q_nope", (s.tokens, m.heads * a.qk_nope_head_dim)),
-        p.tensor("attn.q_rope", (s.tokens, m.heads * a.qk_rope_head_dim)),
+        p.tensor("attn.q_nope", (tokens, m.heads * a.qk_nope_head_dim)),
+        p.tensor("attn.q_rope", (tokens, m.heads * a.qk_rope_head_dim)),
     ]
     width, rank = m.heads * a.query, a.q_lora_rank
     if rank is None:
-        return [p.linear("attn.q", "qkv_proj", source, parts, (s.tokens, width, m.hidden))]
-    low, normed = (p.tensor(n, (s.tokens, rank)) for n in ("attn.q_low", "attn.q_low.normed"))
+        return [p.linear("attn.q", "qkv_proj", source, parts, (tokens, width, m.hidden))]
+    low, normed = (p.tensor(n, (tokens, rank)) for n in ("attn.q_low", "attn.q_low.normed"))
     return [
-        p.linear("attn.q_down", "qkv_proj", source, low, (s.tokens, rank, m.hidden)),
-        p.norm("attn.q_norm", "rms", low, normed, (s.tokens, rank)),
-        p.linear("attn.q_up", "qkv_proj", normed, parts, (s.tokens, width, rank)),
+        p.linear("attn.q_down", "qkv_proj", source, low, (tokens, rank, m.hidden)),
+        p.norm("attn.q_norm", "rms", low, normed, (tokens, rank)),
+        p.linear("attn.q_up", "qkv_proj", normed, parts, (tokens, width, rank)),
     ]
 
 
 def _cache(p: Parts, a: Mla, s: Sequences) -> Access:
-    if s.ragged:
-        return p.tensor("kv.latent", (s.attended, a.cached), Role.KV_CACHE)
-    return p.tensor("kv.latent", (s.batch, s.longest, a.cached), Role.KV_CACHE)
+    shape = (s.batch, s.held[0][0], a.cached) if s.even else (s.room, a.cached)
+    return p.cache(f"kv.{s.name}latent", shape, "keys")
+
+
+def _raising(p: Parts, m: Transformer) -> tuple[Access, Access]:
+    """The matrices from the latent to keys and to values, a head at a time."""
+    a = m.mla
+    assert a is not None
+    up = p.weight("attn.k_up.weight", m.heads, a.qk_nope_head_dim, a.kv_lora_rank)
+    return up, p.weight("attn.v_up.weight", m.heads, a.kv_lora_rank, a.v_head_dim)
 
 
 def _absorbed(
-    p: Parts, m: Transformer, s: Sequences, given: tuple[Access, Access, Access]
+    p: Parts, m: Transformer, s: Sequences, given: tuple[Access, Access, Access, Access]
 ) -> list[Op]:
     """Queries lowered to the latent; the cache is read as keys, and its latent part as values."""
-    a, heads, tokens = m.mla, m.heads, s.tokens
+    a, heads, tokens, at = m.mla, m.heads, s.tokens, f"attn.{s.name}"
     assert a is not None
-    nope, turned, cache = given
-    rank, seen, rows = a.kv_lora_rank, s.longest, heads * s.new
-    low = p.tensor("attn.q_latent", (tokens, heads * rank))
-    joined = p.tensor("attn.q_joined", (s.batch, rows, a.cached))
-    points = s.attended * rows
-    shape = (points,) if s.ragged else (s.batch, rows, seen)
-    scores, shares = (p.tensor(f"attn.{n}", shape) for n in ("scores", "shares"))
-    mixed = p.tensor("attn.latent.mixed", (s.batch, rows, rank))
-    out = p.tensor("attn.mixed", (tokens, heads * a.v_head_dim))
-    up = p.weight("attn.k_up.weight", heads, a.qk_nope_head_dim, rank)
-    down = p.weight("attn.v_up.weight", heads, rank, a.v_head_dim)
-    keys = Access(cache.tensor, dims("B", "N", "K"))
-    values = Access(cache.tensor, dims("B", "K", "N"), s.attended * rank)
-    causal = s.new > 1
-    return [
-        p.batched("attn.k_up", "qkv_proj", (nope, up, low),
+    nope, turned, cache, out = given
+    rank, rows = a.kv_lora_rank, heads * s.new
+    low = p.tensor(f"{at}q_latent", (tokens, heads * rank))
+    joined = p.tensor(f"{at}q_joined", (s.batch, rows, a.cached))
+    mixed = p.tensor(f"{at}latent.mixed", (s.batch, rows, rank))
+    up, down = _raising(p, m)
+    keys = p.portion(cache, s.read * a.cached)
+    values = Access(cache.tensor, (), s.read * rank)
+    if s.even and s.kept == 1:
+        keys = replace(keys, dims=dims("B", "N", "K"))
+        values = replace(values, dims=dims("B", "K", "N"))
+    ops = [
+        p.batched(f"{at}k_up", "qkv_proj", (nope, up, low),
                   (heads, tokens, rank, a.qk_nope_head_dim)),
-        p.move("attn.q_join", "kv_append", [low, turned], [joined], (tokens, heads * a.cached)),
+        p.move(f"{at}q_join", "kv_append", [low, turned], [joined], (tokens, heads * a.cached)),
+    ]  # fmt: skip
+    chosen = None
+    if s.kept < 1:
+        width = p.kv.select_width or -(-a.cached // 4)
+        more, chosen = choose(p, s, (joined, cache), problems=1, width=width)
+        ops += more
+    return [
+        *ops,
         *attend(
-            p, s, (joined, keys, values), (scores, shares, mixed),
-            problems=1, rows=heads, widths=(a.cached, rank), causal=causal,
+            p, s, (joined, keys, values), mixed, problems=1, rows=heads,
+            widths=(a.cached, rank), causal=s.new > 1, reach=s.window if s.new > 1 else None,
+            chosen=chosen,
         ),
-        p.batched("attn.v_up", "out_proj", (mixed, down, out), (heads, tokens, a.v_head_dim, rank)),
+        p.batched(f"{at}v_up", "out_proj", (mixed, down, out), (heads, tokens, a.v_head_dim, rank)),
     ]  # fmt: skip
 
 
 def _written_out(
-    p: Parts, m: Transformer, s: Sequences, given: tuple[Access, Access, Access]
+    p: Parts,
+    m: Transformer,
+    s: Sequences,
+    given: tuple[Access, Access, Access, Access],
+    *,
+    apart: bool,
 ) -> list[Op]:
-    """Latents of all tokens attended raised to the keys and values of each head."""
-    a, heads = m.mla, m.heads
+    """Latents of all tokens attended raised to the keys and values of each head.
+
+    As one product, or as two where another part of the step needs their matrices apart.
+    """
+    a, heads, at = m.mla, m.heads, f"attn.{s.name}"
     assert a is not None
-    nope, turned, cache = given
-    size, seen = s.attended, s.longest
-    raised = heads * (a.qk_nope_head_dim + a.v_head_dim)
-    part = p.tensor("attn.k_nope", (size, heads * a.qk_nope_head_dim))
-    shape = (size * heads, a.v_head_dim) if s.ragged else (s.batch * heads, seen, a.v_head_dim)
-    values = p.tensor("attn.v", shape)
-    wide = (size * heads, a.query) if s.ragged else (s.batch * heads, seen, a.query)
-    keys = p.tensor("attn.k", wide)
-    joined = p.tensor("attn.q_joined", (s.batch * heads, s.new, a.query))
-    latent = Access(cache.tensor, (), size * a.kv_lora_rank)
-    rotated = Access(cache.tensor, (), size * a.qk_rope_head_dim)
-    points = size * heads * s.new
-    flat = (points,) if s.ragged else (s.batch * heads, s.new, seen)
-    scores, shares = (p.tensor(f"attn.{n}", flat) for n in ("scores", "shares"))
-    mixed = p.tensor("attn.mixed", (s.tokens, heads * a.v_head_dim))
+    nope, turned, cache, out = given
+    size, seen, rank = s.read, s.longest, a.kv_lora_rank
+    alone = s.ragged or bool(s.prefix)
+    part = p.tensor(f"{at}k_nope", (size, heads * a.qk_nope_head_dim))
+    shape = (size * heads, a.v_head_dim) if alone else (s.batch * heads, seen, a.v_head_dim)
+    values = p.tensor(f"{at}v", shape)
+    wide = (size * heads, a.query) if alone else (s.batch * heads, seen, a.query)
+    keys = p.tensor(f"{at}k", wide)
+    joined = p.tensor(f"{at}q_joined", (s.batch * heads, s.new, a.query))
+    latent, rotated = (
+        Access(cache.tensor, (), size * width) for width in (rank, a.qk_rope_head_dim)
+    )
+    if apart:
+        raised = [
+            p.linear(f"{at}{name}_raise", "qkv_proj", latent, result, (size, heads * width, rank),
+                     tied=Access(matrix.tensor, (), heads * width * rank))
+            for name, result, width, matrix in zip(
+                "kv", (part, values), (a.qk_nope_head_dim, a.v_head_dim), _raising(p, m),
+                strict=True,
+            )
+        ]  # fmt: skip
+    else:
+        width = heads * (a.qk_nope_head_dim + a.v_head_dim)
+        matrix = replace(p.weight("attn.kv_up.weight", rank, width), dims=dims("K", "N"))
+        results = (part, values)
+        raised = [
+            p.linear(f"{at}kv_up", "qkv_proj", latent, results, (size, width, rank), tied=matrix)
+        ]
     return [
-        p.linear("attn.kv_up", "qkv_proj", latent, (part, values), (size, raised, a.kv_lora_rank)),
-        p.move("attn.q_join", "kv_append", [nope, turned], [joined], (s.tokens, heads * a.query)),
-        p.vector("attn.k_join", "kv_append", [part, rotated], [keys], (size, heads * a.query),
+        *raised,
+        p.move(f"{at}q_join", "kv_append", [nope, turned], [joined], (s.tokens, heads * a.query)),
+        p.vector(f"{at}k_join", "kv_append", [part, rotated], [keys], (size, heads * a.query),
                  kind=Kind.MOVE),
         *attend(
-            p, s, (joined, Access(keys.tensor, dims("B", "N", "K")), values),
-            (scores, shares, mixed),
-            problems=heads, rows=1, widths=(a.query, a.v_head_dim), causal=s.new > 1,
+            p, s, (joined, keys if alone else replace(keys, dims=dims("B", "N", "K")), values),
+            out, problems=heads, rows=1, widths=(a.query, a.v_head_dim), causal=s.new > 1,
+            reach=s.window if s.new > 1 else None,
         ),
     ]  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
@@ -17,7 +17,7 @@ from archsim.core.spec import Spec, problem
 from archsim.ir.op import Access, Group, Kind, Op, dims
 from archsim.ir.tensor import Role
 from archsim.lowering.parts import Parts
-from archsim.lowering.phase import Count, Sequences, StoredAs
+from archsim.lowering.phase import Count, StoredAs
 from archsim.lowering.primitives import FORMS
 from archsim.lowering.routing import Routing, tokens_per_expert
 
@@ -125,32 +125,47 @@ class Experts(Spec):
         return dict(+point), dict(+row)
 
 
-def routed_rows(p: Parts, m: Transformer, s: Sequences, layer: int) -> Counter[int]:
+class Tokens(Protocol):
+    """Sequences of one step, or of a part of it."""
+
+    @property
+    def tokens(self) -> int:
+        """New tokens of all sequences."""
+
+
+def routed_rows(p: Parts, m: Transformer, tokens: int, layer: int, step: int) -> Counter[int]:
     """How many experts have so many tokens in a layer; experts without any are left out."""
     moe, routing = m.moe, p.routing or Routing()
     assert moe is not None
     before = sum(kind.moe for kind in m.layer_kinds()[:layer]) if routing.layered else 0
-    counts = tokens_per_expert(routing, moe.experts, moe.top_k, s.tokens, before)
+    counts = tokens_per_expert(routing, moe.experts, moe.top_k, tokens, before, step)
     return Counter(int(n) for n in counts if n)
 
 
 def expert_ops(
-    p: Parts, m: Transformer, s: Sequences, source: Access, out: Access, layer: int
+    p: Parts,
+    m: Transformer,
+    s: Tokens,
+    source: Access,
+    out: Access,
+    layer: int,
+    step: int = 1,
 ) -> list[Op]:
     """From the normed input to the sum of the experts' results, before the residual.
 
     Args:
         p: tensors so far; its routing says how tokens fall on experts.
         m: the model.
-        s: sequences of the phase.
+        s: sequences of the step.
         source: tokens x hidden.
         out: the same, written.
         layer: which of the model's layers.
+        step: which of the phase's steps, from 1.
     """
     moe = m.moe
     assert moe is not None
     tokens, h, k = s.tokens, m.hidden, moe.top_k
-    busy = routed_rows(p, m, s, layer)
+    busy = routed_rows(p, m, tokens, layer, step)
     experts = sum(busy.values())
     groups = tuple(Group(n, (("M", rows),)) for rows, n in sorted(busy.items(), reverse=True))
     logits = p.tensor("moe.logits", (tokens, moe.experts))
@@ -202,7 +217,7 @@ def expert_ops(
     return ops
 
 
-def _shared(p: Parts, m: Transformer, s: Sequences, source: Access) -> list[Op]:
+def _shared(p: Parts, m: Transformer, s: Tokens, source: Access) -> list[Op]:
     """The experts that every token visits, side by side as one."""
     assert m.moe is not None
     inner, size = (s.tokens, m.moe.shared_width), (s.tokens, m.hidden)

@@ -9,13 +9,13 @@ from archsim.ir.op import Access, Dim, Kind, Op, dims
 from archsim.ir.tensor import Role
 from archsim.lowering.architectures._moe import expert_ops
 from archsim.lowering.parts import Parts
-from archsim.lowering.phase import Sequences
+from archsim.lowering.sequences import Step
 
 if TYPE_CHECKING:
     from archsim.lowering.architectures._description import Transformer
 
 
-def embedding(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
+def embedding(p: Parts, m: Transformer, s: Step) -> list[Op]:
     """Rows of the token table, plus positions and token types, to `hidden`.
 
     No two tokens share a row of the token table: the most that a step can read of it.
@@ -23,14 +23,16 @@ def embedding(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
     size = (s.tokens, m.hidden)
     table = p.weight("embed.table", m.vocab, m.hidden)
     ids = p.tensor("ids", (s.tokens,), Role.INDEX)
+    ops = _sampled(p, m, s, ids) if s.number > 1 else []
     reads = [ids, _rows(table, s.tokens, m.vocab, m.hidden)]
     here = p.tensor("embedded" if m.positions or m.token_types or m.embedding_norm else "hidden",
                     size)  # fmt: skip
-    ops = [p.vector("embed", "embedding", reads, [here], size, "gather", kind=Kind.GATHER)]
+    ops.append(p.vector("embed", "embedding", reads, [here], size, "gather", kind=Kind.GATHER))
     added = []
     if m.positions:
         # a prompt uses its first rows once for all sequences; a decode step one row a length
-        used = s.new if s.new > 1 else len(s.lengths)
+        each = (part.new if part.new > 1 else len(part.contexts) for part in s.parts)
+        used = min(sum(each), m.positions)
         table = p.weight("positions.table", m.positions, m.hidden)
         added.append(_rows(table, used, m.positions, m.hidden))
     if m.token_types:
@@ -46,12 +48,22 @@ def embedding(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
     return ops
 
 
+def _sampled(p: Parts, m: Transformer, s: Step, ids: Access) -> list[Op]:
+    """The tokens that the step before has yielded: assumed greedy, the largest of the logits."""
+    if not m.lm_head:
+        return []
+    before = replace(p, step=replace(s, number=s.number - 1).before)
+    logits = before.tensor("logits", (s.batch, m.vocab))
+    op = p.vector("sample", "sampling", [logits], [ids], (s.batch, m.vocab), "relu")
+    return [replace(op, reduces=True)]
+
+
 def _rows(table: Access, used: int, rows: int, width: int) -> Access:
     """An access that reaches so many rows of a table, or all there are."""
     return Access(table.tensor, (), used * width if used < rows else None)
 
 
-def feed_forward(p: Parts, m: Transformer, s: Sequences, layer: int, *, moe: bool) -> list[Op]:
+def feed_forward(p: Parts, m: Transformer, s: Step, layer: int, *, moe: bool) -> list[Op]:
     """Matrices or experts and their activation, from attention's result to `hidden.out`."""
     size = (s.tokens, m.hidden)
     out, parallel = p.tensor("hidden.out", size), m.block == "parallel"
@@ -65,7 +77,9 @@ def feed_forward(p: Parts, m: Transformer, s: Sequences, layer: int, *, moe: boo
             ops.append(p.norm("ffn_norm", m.norm, before, source, size))
     lowered = p.tensor("ffn.lowered", size)
     body = (
-        expert_ops(p, m, s, source, lowered, layer) if moe else _matrices(p, m, s, source, lowered)
+        expert_ops(p, m, s, source, lowered, layer, s.number)
+        if moe
+        else _matrices(p, m, s, source, lowered)
     )
     ops += body
     if m.sandwich_norms:
@@ -89,7 +103,7 @@ def _before(m: Transformer) -> str:
     return "attn.added" if m.norm_first else "attn.normed"
 
 
-def _matrices(p: Parts, m: Transformer, s: Sequences, source: Access, lowered: Access) -> list[Op]:
+def _matrices(p: Parts, m: Transformer, s: Step, source: Access, lowered: Access) -> list[Op]:
     """Up (and gate), activation, down."""
     size, inner = (s.tokens, m.hidden), (s.tokens, m.ffn)
     up, acted = p.tensor("ffn.raised", inner), p.tensor("ffn.acted", inner)
@@ -107,20 +121,21 @@ def _matrices(p: Parts, m: Transformer, s: Sequences, source: Access, lowered: A
     ]
 
 
-def head(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
+def head(p: Parts, m: Transformer, s: Step) -> list[Op]:
     """Last norm and LM head over the sampled positions only; a pooler over the first tokens.
 
     The last token of each sequence is sampled. An encoder's norm covers every token.
     """
     rows = s.tokens if m.encoder else s.batch
     ops: list[Op] = []
-    last = _tokens(s, m.hidden, s.new - 1, "N") if rows < s.tokens else Access("hidden.out")
+    result = p.name("hidden.out")
+    last = _tokens(result, s, m.hidden, "N") if rows < s.tokens else Access(result)
     if m.final_norm:
         normed = p.tensor("head.normed", (rows, m.hidden))
         ops.append(p.norm("final_norm", m.norm, last, normed, (rows, m.hidden)))
         last = normed
     elif last.dims:
-        last = _tokens(s, m.hidden, s.new - 1, "K")
+        last = _tokens(result, s, m.hidden, "K")
     if m.lm_head and not m.encoder:
         logits = p.tensor("logits", (rows, m.vocab))
         tied = Access("embed.table") if m.tied else None
@@ -132,13 +147,16 @@ def head(p: Parts, m: Transformer, s: Sequences) -> list[Op]:
         pooled, acted = (p.tensor(n, (s.batch, m.hidden)) for n in ("pooled", "pooled.tanh"))
         size = (s.batch, m.hidden, m.hidden)
         if rows > s.batch:
-            last = replace(_tokens(s, m.hidden, 0, "K"), tensor=last.tensor)
+            last = _tokens(last.tensor, s, m.hidden, "K", first=True)
         ops.append(p.linear("pooler", "pooler", last, pooled, size, bias=True))
         ops.append(p.vector("pooler.act", "activation", [pooled], [acted], size[:2], "tanh"))
     return ops
 
 
-def _tokens(s: Sequences, hidden: int, at: int, across: str) -> Access:
-    """One token of each sequence of the last block's result: rows M, `across` its width."""
-    row = Dim((("M", s.new),), at)
-    return Access("hidden.out", (row, *dims(across)), s.batch * hidden)
+def _tokens(tensor: str, s: Step, hidden: int, across: str, *, first: bool = False) -> Access:
+    """One token of each sequence, the last unless `first`: rows M, `across` its width."""
+    touched = s.batch * hidden
+    if len(s.parts) > 1:
+        return Access(tensor, (), touched)
+    new = s.parts[0].new
+    return Access(tensor, (Dim((("M", new),), 0 if first else new - 1), *dims(across)), touched)

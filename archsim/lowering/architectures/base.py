@@ -10,18 +10,20 @@ from archsim.core.registry import Registry
 from archsim.core.spec import Spec as Description
 from archsim.ir.graph import Block, OpGraph
 from archsim.ir.tensor import Role
+from archsim.lowering.kv import KvOptions
 from archsim.lowering.parts import Parts
 from archsim.lowering.phase import AnyPhase, DTypes, Infer
 from archsim.lowering.routing import Routed
 
 
 class Objection(NamedTuple):
-    """Why a phase does not suit a model: the key it is about, and the message."""
+    """Why a workload does not suit a model: the key of the section it is about, and the message."""
 
     key: str
     code: str
     message: str
     help: str | None = None
+    section: str = "phase"
 
 
 class Architecture(ABC):
@@ -30,8 +32,9 @@ class Architecture(ABC):
     kind: ClassVar[str]
     Spec: ClassVar[type[Description]]
 
-    def __init__(self, spec: Any) -> None:
+    def __init__(self, spec: Any, kv: KvOptions | None = None) -> None:
         self.spec = spec
+        self.kv = kv or KvOptions()
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -52,8 +55,8 @@ class Architecture(ABC):
         """Phase at which a bare model is counted."""
         return Infer(kind="infer")
 
-    def objections(self, phase: AnyPhase) -> Iterator[Objection]:
-        """What is wrong with a phase of one of the model's kinds."""
+    def objections(self, phase: AnyPhase | None) -> Iterator[Objection]:
+        """What is wrong with a phase of one of the model's kinds, or without one in any."""
         yield from ()
 
     def warnings(self, phase: AnyPhase) -> Iterator[tuple[str, str]]:

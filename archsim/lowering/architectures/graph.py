@@ -134,7 +134,7 @@ class GraphBuilder(Architecture):
         """True where some attention reads keys and values."""
         return any(isinstance(line, AttentionLine) for line in self.spec.ops)
 
-    def objections(self, phase: AnyPhase) -> Iterator[Objection]:
+    def objections(self, phase: AnyPhase | None) -> Iterator[Objection]:
         """A graph states its own extents."""
         if isinstance(phase, Infer) and phase.batch != 1:
             yield Objection("batch", "E202", "an op graph has its batch in its own extents")

@@ -22,7 +22,7 @@ class OnnxBuilder(Architecture):
 
     spec: Onnx
 
-    def objections(self, phase: AnyPhase) -> Iterator[Objection]:
+    def objections(self, phase: AnyPhase | None) -> Iterator[Objection]:
         """A model's batch is one of its own extents."""
         if isinstance(phase, Infer) and phase.batch != 1:
             yield Objection("batch", "E202", "an ONNX model has its batch in its own extents")

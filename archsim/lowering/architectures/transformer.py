@@ -7,19 +7,22 @@ block in `_attention`, `_mla`, `_moe` and `_transformer_ops`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from archsim.ir.graph import Block, OpGraph
 from archsim.ir.op import Op
-from archsim.ir.tensor import Role
 from archsim.lowering.architectures._attention import attention
 from archsim.lowering.architectures._description import Transformer
+from archsim.lowering.architectures._kv_checks import kv_objections
 from archsim.lowering.architectures._layers import Run, runs
 from archsim.lowering.architectures._transformer_ops import embedding, feed_forward, head
 from archsim.lowering.architectures.base import Architecture, Objection
+from archsim.lowering.kv import KvOptions
 from archsim.lowering.parts import Parts
-from archsim.lowering.phase import AnyPhase, Decode, DTypes, Encode, Infer, Sequences
+from archsim.lowering.phase import AnyPhase, Decode, DTypes, Encode
 from archsim.lowering.routing import Routed
+from archsim.lowering.sequences import Step, steps_of
 
 CONTEXT = 2048  # at which a model without a phase is counted, or all its positions where fewer
 
@@ -32,10 +35,16 @@ class TransformerBuilder(Architecture):
 
     spec: Transformer
 
+    def __init__(self, spec: Any, kv: KvOptions | None = None) -> None:
+        super().__init__(spec, kv)
+        self.given: Transformer = spec
+        changes = {"kv_heads": self.kv.heads, "sliding_window": self.kv.window}
+        self.spec = spec.model_copy(update={k: v for k, v in changes.items() if v})
+
     @property
     def phases(self) -> tuple[str, ...]:
-        """An encoder encodes; a decoder prefills and decodes."""
-        return ("encode",) if self.spec.encoder else ("decode", "prefill")
+        """An encoder encodes; a decoder prefills, decodes, and does both at once."""
+        return ("encode",) if self.spec.encoder else ("decode", "prefill", "mixed")
 
     @property
     def keeps_cache(self) -> bool:
@@ -49,21 +58,28 @@ class TransformerBuilder(Architecture):
             return Encode(kind="encode", tokens=context)
         return Decode(kind="decode", context=context)
 
-    def objections(self, phase: AnyPhase) -> Iterator[Objection]:
-        """A learned position table cannot be exceeded."""
+    def objections(self, phase: AnyPhase | None) -> Iterator[Objection]:
+        """A learned position table cannot be exceeded; options of the cache fit model and phase."""
+        yield from kv_objections(self.given, self.kv, phase)
         limit = self.spec.limit
-        s = _sequences(phase)
-        if limit is not None and s.longest > limit:
-            key = "context" if isinstance(phase, Decode) else "tokens"
+        if phase is None or limit is None:
+            return
+        longest = self._steps(phase)[-1].context
+        if longest > limit:
+            key = {"decode": "context", "mixed": "decode"}.get(phase.kind, "tokens")
             yield Objection(
-                key, "E107", f"{s.longest} tokens exceed the {limit} positions of the model"
+                key, "E107", f"{longest} tokens exceed the {limit} positions of the model"
             )
 
     def warnings(self, phase: AnyPhase) -> Iterator[tuple[str, str]]:
-        """A window that shortens the context asked for."""
-        window, s = self.spec.sliding_window, _sequences(phase)
-        if window and s.longest > window:
-            yield "W102", f"tokens attend to a sliding window of {window}, not to {s.longest}"
+        """A window that shortens the context asked for, and options without an effect."""
+        window, longest = self.given.sliding_window, self._steps(phase)[-1].context
+        if window and longest > window and not self.kv.window:
+            yield "W102", f"tokens attend to a sliding window of {window}, not to {longest}"
+        if phase.kind == "prefill":
+            for key in ("kept", "shared_prefix"):
+                if getattr(self.kv, key):
+                    yield "W101", f"kv.{key} has no effect: it is of sequences that decode"
 
     def routed(self, phase: AnyPhase) -> Routed | None:
         """Tokens and experts of each layer that has some."""
@@ -71,57 +87,67 @@ class TransformerBuilder(Architecture):
         if m.moe is None:
             return None
         layers = sum(kind.moe for kind in m.layer_kinds())
-        return Routed(m.moe.experts, m.moe.top_k, _sequences(phase).tokens, layers)
+        return Routed(m.moe.experts, m.moe.top_k, self._steps(phase)[0].tokens, layers)
 
     def blocks(self, phase: AnyPhase, parts: Parts) -> tuple[Block, ...]:
         """The masked points of a prefill are computed, as unfused kernels do."""
-        m, s = self.spec, _sequences(phase)
+        return tuple(b for step in self._steps(phase) for b in self._step(parts, step))
+
+    def _steps(self, phase: AnyPhase) -> tuple[Step, ...]:
+        return steps_of(phase, self.kv)
+
+    def _step(self, parts: Parts, step: Step) -> Iterator[Block]:
+        """The blocks of one step; steps share weights and cache."""
+        m, p = self.spec, replace(parts, step=step.before, kv=self.kv)
         kinds = m.layer_kinds()
         layered = m.moe is not None and parts.routing is not None and parts.routing.layered
         found = [Run((kind,), 1, i) for i, kind in enumerate(kinds)] if layered else runs(kinds)
-        blocks = [Block("embed", 1, tuple(embedding(parts, m, s)))]
+        yield Block(f"embed{step.behind}", 1, tuple(embedding(p, m, step)))
         names = _block_names(found)
-        before = "hidden"
+        here = p.name("hidden")
         for i, (run, name) in enumerate(zip(found, names, strict=True)):
-            after = "hidden.out" if i == len(found) - 1 else f"hidden.{i + 1}"
+            after = p.name("hidden.out" if i == len(found) - 1 else f"hidden.{i + 1}")
             single = len(found) == 1
-            ops = self._period(parts, s, run, "" if single else f"{name}.", (before, after))
-            blocks.append(Block(name, run.times, ops, ((before, after),) if run.times > 1 else ()))
-            before = after
-        last = tuple(head(parts, m, s))
-        return (*blocks, Block("head", 1, last)) if last else tuple(blocks)
+            ops = self._period(p, step, run, "" if single else f"{name}.", (here, after))
+            carry = ((here, after),) if run.times > 1 else ()
+            yield Block(f"{name}{step.behind}", run.times, ops, carry)
+            here = after
+        last = tuple(head(p, m, step))
+        if last:
+            yield Block(f"head{step.behind}", 1, last)
 
     def _period(
-        self, parts: Parts, s: Sequences, run: Run, block: str, ends: tuple[str, str]
+        self, parts: Parts, step: Step, run: Run, block: str, ends: tuple[str, str]
     ) -> tuple[Op, ...]:
         """The ops of one period of layers, from the residual stream at one end to the other."""
         m, ops, size = self.spec, [], len(run.period)
         here = ends[0]
         for j, kind in enumerate(run.period):
-            after = ends[1] if j == size - 1 else f"{block}hidden.{j}"
+            after = ends[1] if j == size - 1 else parts.name(f"{block}hidden.{j}")
             within = f"{j}.{kind.name}." if size > 1 else ""
             window = m.sliding_window if kind.windowed else None
             p = parts.scope(block, within, {"hidden": here, "hidden.out": after})
-            seen = s.within(window)
-            ops += attention(p, m, seen, window)
-            ops += feed_forward(p, m, seen, run.first + j, moe=kind.moe)
+            ops += attention(p, m, step, window)
+            ops += feed_forward(p, m, step, run.first + j, moe=kind.moe)
             here = after
         return tuple(ops)
 
     def facts(self, graph: OpGraph, phase: AnyPhase, dtypes: DTypes) -> dict[str, Any]:
         """Counts; `macs_causal` leaves out what the mask discards."""
-        m, s = self.spec, _sequences(phase)
-        cached = m.kv_elements_per_token()
+        m, steps = self.spec, self._steps(phase)
+        masked = sum(m.masked_macs(part) for step in steps for part in step.parts)
+        keys, values = self.kv.formats(dtypes)
+        cached = m.cached_elements()
         return {
             "layers": m.layers,
             "parameters": m.parameters(),
             **({"active_parameters": m.active_parameters()} if m.moe else {}),
             "macs": graph.macs(),
-            "macs_causal": graph.macs() - m.masked_macs(s),
-            "macs_per_token": m.macs_per_token(s.longest),
-            "context": s.longest,
-            "kv_bytes_per_token": dtypes.of(Role.KV_CACHE).bytes(cached) if cached else 0,
-            "output_tokens": s.tokens if m.encoder else s.batch,
+            "macs_causal": graph.macs() - masked,
+            "macs_per_token": m.macs_per_token(steps[-1].context),
+            "context": steps[-1].context,
+            "kv_bytes_per_token": keys.bytes(cached[0]) + values.bytes(cached[1]),
+            "output_tokens": sum(s.tokens if m.encoder else s.batch for s in steps),
         }
 
 
@@ -131,8 +157,3 @@ def _block_names(found: list[Run]) -> list[str]:
         return ["layer"]
     longest = max(range(len(found)), key=lambda i: found[i].times * len(found[i].period))
     return ["layer" if i == longest else f"layers_{run.first}" for i, run in enumerate(found)]
-
-
-def _sequences(phase: AnyPhase) -> Sequences:
-    assert not isinstance(phase, Infer), "phases of the model are checked before it is built"
-    return Sequences.of(phase)

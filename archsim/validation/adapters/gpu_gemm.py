@@ -6,6 +6,9 @@ from archsim.api import run
 from archsim.validation.adapters import _gpu
 from archsim.validation.base import Adapter, Beside, Row
 
+# DeepSeek-V3 (2024), section 3.3: blocks of 128 x 128 weights share a scale of 32 bits
+BLOCKS = {"bits": 8, "group": 128 * 128, "scale_bytes": 4, "computes_as": "fp8"}
+
 
 class GpuGemm(Adapter):
     """Latency of a row as one product on the shipped machine.
@@ -36,16 +39,19 @@ class GpuGemm(Adapter):
 
     def _workload(self, row: Row) -> dict[str, object]:
         m, n, k = (_gpu.count(row, x) for x in "MNK")
-        weights = _gpu.dtype(row["dtype"])
+        weights: object = _gpu.dtype(row["dtype"])
         product: dict[str, object] = {"kind": "gemm", "name": "gemm", "m": m, "n": n, "k": k}
         ops = [product]
         if weights == "fp8":
             size = {"kind": "vector", "rows": m, "cols": k}
             largest = size | {"name": "largest", "primitives": {"max": 1}, "result": "rows"}
+            cleared = size | {"name": "cleared", "rows": 1, "cols": 1, "primitives": {"mul": 1}}
             scale = size | {"name": "scale", "primitives": {"mul": 1}, "dtype": "fp8"}
             ops = [scale, product | {"after": "scale"}]
             if row["dtype"] == "fp8":
-                ops = [largest, *ops]
+                ops = [cleared, largest, *ops]
+            else:  # one kernel looks for the largest of each block and scales it
+                weights, ops = BLOCKS, [largest | {"op_class": "block_scale"}, *ops]
         return {
             "schema": "archsim.workload/1",
             "name": "gemm",

@@ -9,11 +9,16 @@ from archsim.core.errors import Infeasible, InputError
 from archsim.ir.tensor import Role
 from archsim.lowering.lower import lower
 from archsim.lowering.spec import load_workload
+from archsim.report.occupancy import occupancy
+from archsim.sim.simulate import simulate
+from archsim.system.bound import bound
 from archsim.system.build import build
+from archsim.system.homes import tier_bound_ps, tier_bytes
 from archsim.system.plan import place
+from archsim.system.record import record
 from archsim.system.sequence import schedule
+from archsim.system.simulate import timed
 from archsim.system.spec import load_hardware
-from archsim.system.tiers import area_of, tier_bound_ps, tier_bytes
 
 MIB = 1 << 20
 MACHINE = {
@@ -161,6 +166,18 @@ def test_weights_are_fetched_ahead_over_the_borders_of_stages():
     assert found["time_ps"] < alone["time_ps"] + 0.1 * staging_ps
 
 
+def test_experts_wait_for_the_router_that_picks_them_and_dense_weights_do_not():
+    work, _ = load_workload("mixtral-8x7b", phase="decode", batch=1, context=128)
+    plan = place(lower(work), build(load_hardware("sn40l")[0]))
+    late = plan.homes.late
+    experts = {name for name in late if plan.graph.tensors[name].role is Role.WEIGHT}
+    assert experts == {"moe.gate.weight", "moe.up.weight", "moe.down.weight"}
+    lanes = {kind for kind, _, _ in plan.homes.areas}
+    assert "return" in lanes
+    unit = next(u for u in schedule(plan).program.units if u.name == "return.ddr.hbm.read")
+    assert unit.timeline == "ddr"
+
+
 def test_activations_go_out_and_return_and_the_run_waits_for_them():
     found = result(machine(placement={"activations": ["ddr"]}), PREFILL)
     moved = found["traffic"]["ddr"]
@@ -203,17 +220,41 @@ def test_a_stage_larger_than_its_area_streams_through_it():
     assert result(machine(hbm="20 MiB"))["time_ps"] > 0
 
 
-def test_what_waits_in_a_staging_area_never_exceeds_it():
-    """Rows say what they take up and give back; their sum over time stays within the area."""
-    plan = planned(machine(hbm="200 MiB"))
-    book = schedule(plan)
-    rows = [i for i, holds in enumerate(book.holds) if "hbm" in holds]
-    assert {area_of(lane) for lane in plan.homes.areas} == {"hbm"}
-    channels = {c.name: c.depth for c in book.program.channels}
-    page = max(book.holds[i]["hbm"] for i in rows)
-    assert page * channels["area stage.ddr.hbm"] <= plan.homes.reserved("hbm")
-    counts = book.program.counts()
-    assert sum(counts[i] * book.holds[i]["hbm"] for i in rows) == 0
+def watched(plan):
+    """(ps, row) of every step of a run that takes room or gives it back."""
+    book, steps = schedule(plan), []
+
+    def note(unit):
+        for row in unit.rows():
+            while event := unit.ask(row, row.wanted):
+                yield event
+            yield from unit.use(row)
+            if book.holds[unit.row]:
+                steps.append((unit.env.now, unit.row))
+            unit.free(row)
+            unit.put(row)
+
+    who = {book.program.rows[i].unit for i, holds in enumerate(book.holds) if holds}
+    simulate(book.program, behaviours=dict.fromkeys(who, note))
+    return steps
+
+
+@pytest.mark.parametrize("hbm", ["20 MiB", "64 MiB", "200 MiB"])
+def test_no_memory_is_ever_fuller_than_it_is_and_all_room_is_given_back(hbm):
+    plan = planned(machine(hbm=hbm, placement={"activations": ["ddr"]}))
+    run = record(plan, bound(plan), timed(plan, fidelity="cycle"))
+    curves = occupancy(run, watched(plan))
+    assert set(curves) == {"sram", "hbm", "ddr"}
+    capacity = {name: memory.capacity_bytes for name, memory in plan.machine.memories.items()}
+    stays = {tier.name: sum(tier.held_bytes.values()) for tier in run.memory.tiers}
+    stays["sram"] = plan.resident_bytes
+    for name, curve in curves.items():
+        assert max(size for _, size in curve) <= capacity[name]
+        assert [ps for ps, _ in curve] == sorted({ps for ps, _ in curve})
+        assert curve[-1][1] == stays[name]
+    peaks = {tier.name: tier.peak_bytes for tier in run.memory.tiers}
+    assert stays["hbm"] < max(size for _, size in curves["hbm"]) <= peaks["hbm"]
+    assert len(curves["ddr"]) == 1  # nothing waits in the memory that is furthest away
 
 
 def test_energy_of_each_memory_has_its_own_rows():

@@ -1,0 +1,127 @@
+"""Homes: which memory behind the chip holds which bytes, and what follows from it in bytes.
+
+Plain data and closed forms: what a stage sends along each lane between memories, what any schedule
+must move through each port, and the least time that takes. Who lies where is decided in
+`system.tiers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from archsim.core.units import PS_PER_S
+from archsim.ir.graph import OpGraph
+from archsim.ir.tensor import Role
+from archsim.system.build import Machine
+
+if TYPE_CHECKING:
+    from archsim.system.place import Plan, Stage
+
+STAGE, RETURN, BACK = "stage", "return", "back"  # ahead of use; once the run comes to it; outwards
+Lane = tuple[str, str, str]  # what kind of move, from which memory, to which
+
+
+@dataclass(frozen=True)
+class Homes:
+    """Where tensors lie behind the chip.
+
+    Attributes:
+        far: by tensor: (memory, bytes of one repeat) outside the nearest memory; absent if none.
+        held: bytes by memory and class.
+        late: tensors of which nothing can be fetched ahead: written whole during the run, or
+            experts that a router picks.
+        areas: bytes reserved for each lane that carries anything, in the memory nearer to the chip.
+    """
+
+    far: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    held: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    late: frozenset[str] = frozenset()
+    areas: Mapping[Lane, int] = field(default_factory=dict)
+
+    def need(self) -> dict[str, int]:
+        """Bytes by class, all memories together."""
+        return {
+            name: sum(classes.get(name, 0) for classes in self.held.values())
+            for name in sorted({n for classes in self.held.values() for n in classes})
+        }
+
+    def reserved(self, memory: str) -> int:
+        """Bytes of all staging areas in a memory."""
+        return sum(size for lane, size in self.areas.items() if area_of(lane) == memory)
+
+
+def area_of(lane: Lane) -> str:
+    """The memory in which data of a lane wait: the one nearer to the chip."""
+    kind, source, target = lane
+    return source if kind == BACK else target
+
+
+def staged_bytes(
+    graph: OpGraph,
+    machine: Machine,
+    stage: Stage,
+    far: Mapping[str, tuple[tuple[str, int], ...]],
+    late: frozenset[str],
+) -> dict[Lane, int]:
+    """Bytes that one run of a stage sends along each lane."""
+    found: dict[Lane, int] = {}
+
+    def add(lane: Lane, size: int) -> None:
+        found[lane] = found.get(lane, 0) + size
+
+    reads: dict[str, int] = {}
+    for op in stage.ops:
+        for access in op.reads:
+            size = graph.touched_bytes(access)
+            reads[access.tensor] = max(reads.get(access.tensor, 0), size)
+    for name, touched in reads.items():
+        for memory, size in far.get(name, ()):
+            share = -(-touched * size // graph.tensors[name].bytes)
+            for source, target in pairwise(machine.route(memory)):
+                add((RETURN if name in late else STAGE, source, target), share)
+    for access in stage.ops[-1].writes:
+        for memory, size in far.get(access.tensor, ()):
+            share = -(-graph.touched_bytes(access) * size // graph.tensors[access.tensor].bytes)
+            for source, target in pairwise(machine.way_back(memory)):
+                add((BACK, target, source), share)
+    return found
+
+
+def tier_bytes(plan: Plan) -> dict[str, int]:
+    """Bytes that any schedule moves through each memory's port: compulsory ones, by where they lie.
+
+    What is staged passes its own port once, and the port of each memory on its way twice.
+    """
+    graph, machine, homes = plan.graph, plan.machine, plan.homes
+    total = {m.name: 0 for m in machine.tiers}
+    for block in graph.blocks:
+        for side, roles in (
+            ("reads", (Role.WEIGHT, Role.KV_CACHE)),
+            ("writes", (Role.KV_CACHE,)),
+        ):
+            most: dict[str, int] = {}
+            for op in block.ops:
+                for access in getattr(op, side):
+                    if graph.tensors[access.tensor].role in roles:
+                        size = graph.touched_bytes(access)
+                        most[access.tensor] = max(most.get(access.tensor, 0), size)
+            for name, size in most.items():
+                near = size
+                for memory, part in homes.far.get(name, ()):
+                    far = size * part // graph.tensors[name].bytes
+                    way = machine.route(memory) if side == "reads" else machine.way_back(memory)
+                    total[memory] += block.count * far
+                    for through in way[1:]:
+                        total[through] += 2 * block.count * far
+                    near -= far
+                total[machine.dram.name] += block.count * near
+    return total
+
+
+def tier_bound_ps(plan: Plan) -> int:
+    """Least time of the busiest memory port at its peak bandwidth, rounded down."""
+    peaks = {m.name: m.peak_bytes_per_s for m in plan.machine.tiers}
+    return max(int(size * PS_PER_S / peaks[name]) for name, size in tier_bytes(plan).items())
