@@ -83,15 +83,15 @@ def _attend(
     bias = (Access(p.shared("relative.table", m.relative_buckets, m.heads)),) if (
         m.position == "relative") else ()  # fmt: skip
     ops: list[Op] = []
-    chosen = None
     if s.kept < 1:
         width = p.kv.select_width or -(-m.head_dim // 4)
-        ops, chosen = choose(p, s, (q, keys), problems=m.kv_heads, width=width)
+        ops, index = choose(p, s, (q, keys), problems=m.kv_heads, width=width)
+        sinks = (*sinks, index)
     return ops + attend(
         p, s, (q, _read(p, m, s, keys, "BNK"), _read(p, m, s, values, "BKN")), mixed,
         problems=m.kv_heads, rows=m.heads // m.kv_heads, widths=(m.head_dim, m.head_dim),
         causal=not m.encoder and s.new > 1, reach=s.window if s.new > 1 else None,
-        reads=(*sinks, *bias), chosen=chosen, forms=("add",) if bias else (),
+        reads=(*sinks, *bias), forms=("add",) if bias else (),
     )  # fmt: skip
 
 

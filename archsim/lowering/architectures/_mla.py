@@ -169,17 +169,17 @@ def _absorbed(
                   (heads, tokens, rank, a.qk_nope_head_dim)),
         p.move(f"{at}q_join", "kv_append", [low, turned], [joined], (tokens, heads * a.cached)),
     ]  # fmt: skip
-    chosen = None
+    chosen: tuple[Access, ...] = ()
     if s.kept < 1:
         width = p.kv.select_width or -(-a.cached // 4)
-        more, chosen = choose(p, s, (joined, cache), problems=1, width=width)
-        ops += more
+        more, index = choose(p, s, (joined, cache), problems=1, width=width)
+        ops, chosen = [*ops, *more], (index,)
     return [
         *ops,
         *attend(
             p, s, (joined, keys, values), mixed, problems=1, rows=heads,
             widths=(a.cached, rank), causal=s.new > 1, reach=s.window if s.new > 1 else None,
-            chosen=chosen,
+            reads=chosen,
         ),
         p.batched(f"{at}v_up", "out_proj", (mixed, down, out), (heads, tokens, a.v_head_dim, rank)),
     ]  # fmt: skip

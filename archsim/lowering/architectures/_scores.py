@@ -33,7 +33,6 @@ def attend(
     causal: bool,
     reach: int | None = None,
     reads: tuple[Access, ...] = (),
-    chosen: Access | None = None,
     forms: tuple[str, ...] = (),
 ) -> list[Op]:
     """The ops of attention for all sequences of a part.
@@ -49,7 +48,6 @@ def attend(
         causal: a query sees no later keys.
         reach: most keys that a query sees.
         reads: further operands of the softmax.
-        chosen: which tokens are attended to, where some are chosen.
         forms: what the softmax does beside it at each point.
     """
     queries, keys, values = operands
@@ -83,8 +81,6 @@ def attend(
             causal=causal,
         ),
     ]  # fmt: skip
-    if chosen:
-        ops[0] = p.with_read(ops[0], chosen)
     ops = [replace(op, queries=s.new, reach=reach) for op in ops]
     if s.prefix:
         size = (s.tokens * problems * rows, widths[1])
@@ -97,6 +93,8 @@ def choose(
     p: Parts, s: Sequences, operands: tuple[Access, Access], *, problems: int, width: int
 ) -> tuple[list[Op], Access]:
     """Ops that choose tokens, and which they choose: each cached key is scored at a part of it.
+
+    The softmax reads which, as it would a mask: fused or not, attention waits for the choice there.
 
     Assumed, after SparQ Attention: queries that share a key head are averaged; the components that
     are read lie together in memory; the best scores are told by one comparison each.
