@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from archsim.ir.graph import OpGraph
 from archsim.lowering.lower import lower
 from archsim.lowering.spec import load_workload
 from archsim.report.model import Report
+from archsim.report.stored import read_run
+from archsim.report.timeline import Timeline
 from archsim.report.verdict import Tried, advised
 from archsim.report.write import compose
 from archsim.system.advice import changes
@@ -24,6 +28,8 @@ from archsim.system.simulate import makespan_ps, timed
 from archsim.system.spec import load_hardware as _load_hardware
 
 FIDELITIES = ("bound", "analytic", "tile", "cycle")
+TIMED = ("tile", "cycle")  # of them, those that run a schedule through time
+SLICES = 200_000  # of a timeline: some 30 MB of JSON, which viewers open at ease
 
 
 def run(
@@ -82,7 +88,40 @@ def run(
     if result is not None:
         advised(report.result, next(_tried(plan, report, fidelity), None))
     report.manifest["wall_s"] = time.perf_counter() - began
-    return report
+    return _traceable(report)
+
+
+def open_run(folder: str | Path) -> Report:
+    """The report that a run folder holds.
+
+    Raises:
+        InputError: E003 where the folder, or a file that a run writes, is missing or damaged.
+    """
+    return _traceable(read_run(folder))
+
+
+def _traceable(report: Report) -> Report:
+    """A report that can tell its timeline, where there is one."""
+    fidelity = report.result["fidelity"]
+    if fidelity not in TIMED:
+        return report
+    return replace(report, tracer=partial(_timeline, report.resolved, fidelity))
+
+
+def _timeline(resolved: dict[str, Any], fidelity: str, most: int = SLICES) -> Timeline:
+    plan = _planned(resolved)
+    result = timed(plan, fidelity=fidelity, slices=most)
+    assert result.run is not None
+    assert result.run.slices is not None
+    done = record(plan, bound(plan), result)
+    return Timeline(done, result.schedule.program.units, result.run.slices)
+
+
+def _planned(resolved: dict[str, Any]) -> Plan:
+    """The plan of a run, from what it says it was given."""
+    _, machine = _machine(resolved["hardware"], (), ())
+    work, graph = _graph(resolved["workload"], (), None, None, None, None)
+    return place(graph, machine, _accumulator_bits(work))
 
 
 def try_changes(report: Report) -> list[Tried]:
@@ -91,10 +130,7 @@ def try_changes(report: Report) -> list[Tried]:
     Args:
         report: of the run, as `run` returns it or as it was read back from its folder.
     """
-    _, machine = _machine(report.resolved["hardware"], (), ())
-    work, graph = _graph(report.resolved["workload"], (), None, None, None, None)
-    plan = place(graph, machine, _accumulator_bits(work))
-    return list(_tried(plan, report, report.result["fidelity"]))
+    return list(_tried(_planned(report.resolved), report, report.result["fidelity"]))
 
 
 def _tried(plan: Plan, report: Report, fidelity: str) -> Iterator[Tried]:

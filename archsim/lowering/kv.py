@@ -52,20 +52,23 @@ class KvOptions(Spec):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        for key, needs in (
-            ("group", self.k_bits or self.v_bits),
-            ("scale_bits", self.group),
-            ("select_width", self.kept),
-            ("sharers", self.shared_prefix),
+        for key, other, needs in (
+            ("group", "k_bits or v_bits", self.k_bits or self.v_bits),
+            ("scale_bits", "group", self.group),
+            ("select_width", "kept", self.kept),
+            ("sharers", "shared_prefix", self.shared_prefix),
         ):
             if getattr(self, key) is not None and not needs:
-                other = {"group": "k_bits", "scale_bits": "group", "select_width": "kept",
-                         "sharers": "shared_prefix"}[key]  # fmt: skip
-                raise problem("E202", f"{key} without {other} has no meaning")
+                raise problem("E202", f"{key} is of {other}, and there is none")
         if self.kept and self.shared_prefix:
             message = "tokens are chosen for each sequence, so they cannot share a prefix"
             raise problem("E202", message, "kept or shared_prefix")
         return self
+
+    def of_model(self) -> KvOptions:
+        """The options that describe a model, without those of a phase."""
+        phase = ("kept", "select_width", "shared_prefix", "sharers")
+        return self.model_copy(update=dict.fromkeys(phase))
 
     def formats(self, dtypes: DTypes) -> tuple[DType, DType]:
         """Element types of cached keys and of cached values; MACs run at that of activations."""

@@ -95,9 +95,9 @@ def describe(workload: WorkloadSpec | str | Path | Mapping[str, Any]) -> dict[st
     """
     given = workload if isinstance(workload, WorkloadSpec) else load_workload(workload)[0]
     spec = resolve(given)
+    if spec.phase is None:  # a trace is of a phase, and so is what sequences share
+        spec = spec.model_copy(update={"routing": Routing(), "kv": spec.kv.of_model()})
     architecture = architecture_of(spec)
-    if spec.phase is None:  # a trace is of a phase
-        spec = spec.model_copy(update={"routing": Routing()})
     graph = _graph(spec, architecture, spec.phase or architecture.default_phase())
     facts = {k: v for k, v in graph.facts.items() if k not in ("warnings", "content")}
     if spec.phase is None:  # counts of a step say nothing of a model

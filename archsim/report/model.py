@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archsim.core.errors import InputError
 from archsim.core.files import atomic_write
 from archsim.core.yamlio import dump_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from archsim.report.timeline import Timeline
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Report:
         warnings: what the user should know, one text each.
         resolved: hardware and workload as they were simulated, every override applied.
         manifest: what may differ between equal runs (times, versions, host).
+        tracer: simulates the run again for its timeline.
     """
 
     result: dict[str, Any]
@@ -33,6 +38,7 @@ class Report:
     warnings: list[str]
     resolved: dict[str, Any]
     manifest: dict[str, Any]
+    tracer: Callable[[], Timeline] | None = field(default=None, repr=False, compare=False)
 
     @property
     def key(self) -> str:
@@ -78,6 +84,27 @@ class Report:
         import pandas as pd
 
         return pd.DataFrame(self.ops)
+
+    def roofline(self) -> pd.DataFrame:
+        """Ops as points under the roofs of their engines: intensity in FLOP/B, FLOP/s, roofs."""
+        import pandas as pd
+
+        from archsim.report.roofline import roofline
+
+        return pd.DataFrame(roofline(self.result, self.ops))
+
+    def timeline(self) -> Timeline:
+        """What each unit did when. The run is simulated again: it kept sums only.
+
+        Raises:
+            InputError: when nothing was run through time.
+        """
+        if self.tracer is None:
+            raise InputError(
+                f"a run at fidelity {self.result['fidelity']} has no timeline",
+                help="run at fidelity tile or cycle",
+            )
+        return self.tracer()
 
     def summary(self) -> str:
         """The console summary."""

@@ -46,11 +46,15 @@ class Jump:
         at: Steps of each unit (skipped ones included) when the period began.
         period: Steps of each unit in one period.
         times: Periods skipped right after the one simulated.
+        period_ps: Time of one period.
+        grown: What one period adds to the counters of rows: executions, then the three stalls.
     """
 
     at: NDArray[np.int64]
     period: NDArray[np.int64]
     times: int
+    period_ps: int
+    grown: NDArray[np.int64]
 
 
 class Machine(Protocol):
@@ -146,10 +150,12 @@ class Folder:
             return False
         delta = machine.totals() - mark.totals
         units = len(machine.code.start)
-        machine.jumps.append(Jump(mark.totals[-units:].copy(), delta[-units:].copy(), times))
+        period_ps = state.now_ps - mark.state.now_ps
+        at, period, grown = mark.totals[-units:], delta[-units:], delta[:-units]
+        machine.jumps.append(Jump(at.copy(), period.copy(), times, period_ps, grown.copy()))
         slot = machine.code.loops[loop].slot
         fresh = machine.iteration(slot) < self.last_instance.get(loop, 1 << 62)
-        machine.skip(times, state.now_ps - mark.state.now_ps, moves, delta)
+        machine.skip(times, period_ps, moves, delta)
         self.last_instance[loop] = machine.iteration(slot)
         entry = self.folded.setdefault((loop, moves[slot]), [0, 0])
         entry[0] += (machine.code.slot_n[slot] if fresh else 0) - times * moves[slot]

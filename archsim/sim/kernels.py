@@ -1,4 +1,4 @@
-"""The compiled forms of the two inner loops, made at first use where numba is installed.
+"""The compiled forms of the inner loops, made at first use where numba is installed.
 
 Loading numba and its cached machine code takes longer than a short run in plain Python; whether it
 pays is decided here. The answer of a run does not depend on it.
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
-from archsim.sim import kernel, walk
+from archsim.sim import kernel, replay, walk
 
 PAYS_STEPS = 100_000  # 0.25-0.3 s to load numba against some 400,000 plain steps/s (measured)
 
@@ -22,8 +22,8 @@ def pays(steps: int) -> bool:
 
 
 @functools.cache
-def compiled(name: Literal["advance", "walk"]) -> Callable[..., Any] | None:
-    """Machine code of `kernel.advance` or `walk.walk`, or None where numba is not installed.
+def compiled(name: Literal["advance", "replay", "walk"]) -> Callable[..., Any] | None:
+    """Machine code of the function of that name, or None where numba is not installed.
 
     numba keeps it beside the module, or in the user's cache folder when that cannot be written.
     """
@@ -31,6 +31,8 @@ def compiled(name: Literal["advance", "walk"]) -> Callable[..., Any] | None:
         from numba import njit
     except ImportError:
         return None
-    function = kernel.advance if name == "advance" else walk.walk
-    result: Callable[..., Any] = njit(cache=True)(function)
+    functions: dict[str, Callable[..., Any]] = {
+        "advance": kernel.advance, "replay": replay.replay, "walk": walk.walk,
+    }  # fmt: skip
+    result: Callable[..., Any] = njit(cache=True)(functions[name])
     return result

@@ -29,6 +29,7 @@ from archsim.sim.fold import Folder, Jump, State, place, watched
 from archsim.sim.kernel import GRANT, OWN
 from archsim.sim.kernels import pays
 from archsim.sim.result import RunResult
+from archsim.sim.slices import unfold
 from archsim.sim.timeline import SharedTimeline
 
 SAMPLE_PRIORITY = 3  # after the grants of the instant: nothing of it is pending any more
@@ -229,6 +230,7 @@ def run_reference(
     *,
     exact: bool,
     critical: bool,
+    slices: int = 0,
     watchdog: bool,
     behaviours: Mapping[int, Behaviour],
 ) -> RunResult:
@@ -237,12 +239,13 @@ def run_reference(
     fewest = 4 * (len(program.units) + len(program.channels))
     exact = exact or bool(behaviours)
     watch = set() if exact else watched(code, blocks_only=False, fewest_steps=fewest)
-    critical = critical and not behaviours
-    run = Reference(code, watch=watch, logging=critical, behaviours=behaviours)
+    critical, slices = critical and not behaviours, 0 if behaviours else slices
+    logging = critical or slices > 0
+    run = Reference(code, watch=watch, logging=logging, behaviours=behaviours)
     events = run.run(watchdog=watchdog)
     ends = [unit.end for unit in run.units]
-    path = None
-    if critical:
+    path = told = None
+    if logging:
         start = list(accumulate((unit.n for unit in run.units), initial=0))[:-1]
         dtypes = (np.int32, np.int32, np.int16)
         columns = [
@@ -251,7 +254,11 @@ def run_reference(
         ]
         steps = [unit.n + int(run.skipped[unit.index]) for unit in run.units]
         log = Log(start, [unit.n for unit in run.units], *columns)
-        path = critical_path(code, log, run.jumps, ends, steps, plain=not pays(sum(log.steps)))
+        plain = not pays(sum(log.steps))
+        if critical:
+            path = critical_path(code, log, run.jumps, ends, steps, plain=plain)
+        if slices:
+            told = unfold(code, log, run.jumps, slices, plain=plain)
     count = np.array(run.count, dtype=np.int64)
     durations = np.array([row.dur_ps for row in program.rows], dtype=np.int64)
     return RunResult(
@@ -269,4 +276,5 @@ def run_reference(
         steps=program.steps(),
         steps_simulated=sum(unit.n for unit in run.units),
         events=events,
+        slices=told,
     )

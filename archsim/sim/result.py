@@ -7,12 +7,16 @@ comes here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archsim.core.errors import LawViolation
 from archsim.sim.program import Program
+
+if TYPE_CHECKING:
+    from archsim.sim.slices import Slices
 
 Ints = NDArray[np.int64]
 
@@ -53,6 +57,7 @@ class RunResult:
         steps: Steps of the program, all counted.
         steps_simulated: Steps that went through an engine.
         events: Events of the event queue; 0 for the compiled engine, which has none.
+        slices: What each unit did when; None when not asked for.
     """
 
     makespan_ps: int
@@ -69,6 +74,7 @@ class RunResult:
     steps: int
     steps_simulated: int
     events: int
+    slices: Slices | None = None
 
     def check(self, program: Program, *, own_behaviours: bool = False) -> None:
         """Refuse a result that breaks a law of time.

@@ -13,6 +13,7 @@ from archsim.sim.executor import Executor
 from archsim.sim.fold import watched
 from archsim.sim.program import Program
 from archsim.sim.result import RunResult
+from archsim.sim.slices import unfold
 
 if TYPE_CHECKING:
     from archsim.sim.engine import Behaviour
@@ -26,6 +27,7 @@ def simulate(
     engine: Engine = "compiled",
     exact: bool = False,
     critical_path: bool = True,
+    slices: int = 0,
     watchdog: bool = True,
     behaviours: Mapping[int, Behaviour] | None = None,
 ) -> RunResult:
@@ -36,10 +38,11 @@ def simulate(
         engine: `compiled` (arrays, no event queue) or `simpy` (the reference). Same answer.
         exact: Simulate every step instead of counting periods after which the state recurs.
         critical_path: Attribute the makespan to the rows on the critical path.
+        slices: Slices of the timeline to tell at most (see `sim.slices`); 0 for none.
         watchdog: Stop a run whose behaviours go past the sum of all durations and lags.
         behaviours: Own behaviour of units, by index: a generator function that gets the unit (see
-            `engine.UnitProcess`). Such a run goes to the SimPy engine, unfolded, and has no
-            critical path, because a behaviour may keep state and spend time of its own.
+            `engine.UnitProcess`). Such a run goes to the SimPy engine, unfolded, and has neither
+            critical path nor timeline: a behaviour may keep state and spend time of its own.
 
     Raises:
         Deadlock: Units wait for each other.
@@ -54,17 +57,24 @@ def simulate(
             code,
             exact=exact,
             critical=critical_path,
+            slices=slices,
             watchdog=watchdog,
             behaviours=behaviours or {},
         )
     else:
-        result = run_compiled(code, exact=exact, critical=critical_path)
+        result = run_compiled(code, exact=exact, critical=critical_path, slices=slices)
     result.check(program, own_behaviours=bool(behaviours))
     return result
 
 
 def run_compiled(
-    code: Code, *, exact: bool, critical: bool, plain: bool | None = None, all_loops: bool = False
+    code: Code,
+    *,
+    exact: bool,
+    critical: bool,
+    slices: int = 0,
+    plain: bool | None = None,
+    all_loops: bool = False,
 ) -> RunResult:
     """Run on the executor.
 
@@ -72,19 +82,22 @@ def run_compiled(
         code: The program, flat.
         exact: Whether to fold nothing.
         critical: Whether to log steps and walk the critical path.
+        slices: Slices of the timeline to tell at most; 0 for none.
         plain: Whether to run the kernel as plain Python; None leaves it to what pays.
         all_loops: Fold every loop that may be folded instead of blocks only.
     """
     watch = set() if exact else watched(code, blocks_only=not all_loops, fewest_steps=0)
-    run = Executor(code, watch=watch, logging=critical, plain=plain)
+    run = Executor(code, watch=watch, logging=critical or slices > 0, plain=plain)
     run.run()
     program = code.program
     ends = [int(t) for t in run.t]
     steps = [int(n) + int(s) for n, s in zip(run.n, run.skipped, strict=True)]
-    path = None
+    path = told = None
+    log = Log(run.log_at.tolist(), [int(n) for n in run.n], *run.columns)
     if critical:
-        log = Log(run.log_at.tolist(), [int(n) for n in run.n], *run.columns)
         path = critical_path(code, log, run.jumps, ends, steps, plain=run.function is None)
+    if slices:
+        told = unfold(code, log, run.jumps, slices, plain=run.function is None)
     count, stall_in, stall_out, stall_shared = (np.array(c, dtype=np.int64) for c in run.counters)
     return RunResult(
         makespan_ps=max(ends, default=0),
@@ -101,4 +114,5 @@ def run_compiled(
         steps=program.steps(),
         steps_simulated=sum(int(n) for n in run.n),
         events=0,
+        slices=told,
     )

@@ -56,8 +56,15 @@ class Machine:
 
     def mover(self, source: str, target: str) -> Dma:
         """The DMA between two memories, whichever way it was described."""
-        found = _mover(self.links, source, target)
-        assert found is not None, f"no DMA between {source} and {target}"
+        return self._movers[frozenset((source, target))]
+
+    @cached_property
+    def _movers(self) -> dict[frozenset[str], Dma]:
+        """The first DMA, by name, between any two memories."""
+        found: dict[frozenset[str], Dma] = {}
+        for _, link in sorted(self.links.items()):
+            if isinstance(link, Dma):
+                found.setdefault(frozenset((link.spec.from_, link.spec.to)), link)
         return found
 
     def route(self, memory: str) -> tuple[str, ...]:
@@ -65,7 +72,7 @@ class Machine:
 
         Only itself where a DMA joins it to the chip.
         """
-        if _mover(self.links, memory, self.sram.name):
+        if frozenset((memory, self.sram.name)) in self._movers:
             return (memory,)
         return self.way_back(memory)
 
@@ -74,7 +81,9 @@ class Machine:
         if memory == self.dram.name:
             return (memory,)
         place = [m.name for m in self.tiers].index(memory)
-        nearer = next(m.name for m in self.tiers[:place] if _mover(self.links, memory, m.name))
+        nearer = next(
+            m.name for m in self.tiers[:place] if frozenset((memory, m.name)) in self._movers
+        )
         return (memory, *self.way_back(nearer))
 
     @property

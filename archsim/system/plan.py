@@ -125,11 +125,30 @@ def _mac_stage(stage: Stage, room: Room) -> Stage:
         **_fused(stage, graph, room.resident),
     )
     name = rule_option(machine, stage.path, op, "dataflow", room.used)
-    mapping = _map(stage, view, target, name)
+    alike = _likeness(stage, view, target, name, room)
+    if alike not in room.mapped:
+        room.mapped[alike] = _map(stage, view, target, name)
+    mapping = replace(room.mapped[alike], problem=view)
     held = sum(b.bytes for b in mapping.buffers.values())
     tile = mapping.tile
     held += target.depth * (tile["b"] * tile["m"] * tile["n"] * target.fused_bits // 8)
     return replace(stage, mapping=mapping, room_bytes=held)
+
+
+def _likeness(
+    stage: Stage, view: Problem, target: Target, name: str | None, room: Room
+) -> tuple[object, ...]:
+    """What the choice of tiles depends on: stages that agree in it have one search between them."""
+    op = view.op
+    operands = (*op.reads[:2], op.writes[0])
+    dtype = room.graph.tensors[op.reads[1].tensor].dtype
+    return (
+        target.engine, target.objective, target.buffer_bytes, name, op.kind, op.window,
+        tuple(sorted(op.ranks.items())), view.cases, tuple(sorted(view.bits.items())), dtype,
+        view.extra_bytes, tuple(a.tensor in room.resident for a in operands),
+        target.fused, target.fused_bits, target.whole_rows,
+        tuple(stage.vector.lane_cycles(o) for o in stage.ops[1:]) if stage.vector else (),
+    )  # fmt: skip
 
 
 def _map(stage: Stage, view: Problem, target: Target, name: str | None) -> Mapping:

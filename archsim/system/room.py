@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from archsim.ir.graph import OpGraph
+from archsim.ir.mapping import Mapping
 from archsim.system.build import Machine
 
 
@@ -17,6 +18,7 @@ class Room:
         budget_bytes: on-chip bytes that the tiles of a stage may take.
         accumulator_bits: width of partial sums.
         used: rules that matched an op; added to as rules are looked up.
+        mapped: tiles found so far, by what their choice depends on.
     """
 
     graph: OpGraph
@@ -25,3 +27,4 @@ class Room:
     budget_bytes: int
     accumulator_bits: int
     used: set[str]
+    mapped: dict[tuple[object, ...], Mapping] = field(default_factory=dict)

@@ -30,12 +30,17 @@ class Timed:
     run: RunResult | None
 
 
-def timed(plan: Plan, *, fidelity: str, engine: str = "compiled", exact: bool = False) -> Timed:
-    """Run a plan's schedule, or reduce it without time where `fidelity` is analytic."""
+def timed(
+    plan: Plan, *, fidelity: str, engine: str = "compiled", exact: bool = False, slices: int = 0
+) -> Timed:
+    """Run a plan's schedule, or reduce it without time where `fidelity` is analytic.
+
+    With `slices`, the run keeps a timeline of at most so many.
+    """
     book = schedule(plan)
     if fidelity == "analytic":
         return _analytic(book)
-    run = simulate(book.program, engine=engine, exact=exact)  # type: ignore[arg-type]
+    run = simulate(book.program, engine=engine, exact=exact, slices=slices)  # type: ignore[arg-type]
     assert run.critical_busy_ps is not None
     assert run.critical_lag_ps is not None
     critical = run.critical_busy_ps + run.critical_lag_ps

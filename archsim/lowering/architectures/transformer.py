@@ -64,9 +64,12 @@ class TransformerBuilder(Architecture):
         limit = self.spec.limit
         if phase is None or limit is None:
             return
-        longest = self._steps(phase)[-1].context
+        last = self._steps(phase)[-1]
+        longest = last.context
         if longest > limit:
             key = {"decode": "context", "mixed": "decode"}.get(phase.kind, "tokens")
+            if phase.kind == "mixed" and last.parts[0].context <= limit:
+                key = "prefill"
             yield Objection(
                 key, "E107", f"{longest} tokens exceed the {limit} positions of the model"
             )

@@ -72,12 +72,18 @@ def transformers(draw):
     config["positions"] = 12 if config["position"] == "learned" else 0
     batch = draw(st.integers(1, 3))
     if encoder or draw(st.booleans()):
-        kind = "encode" if encoder else "prefill"
-        return config, {"kind": kind, "batch": batch, "tokens": draw(st.integers(1, 4))}
+        phase = {"batch": batch, "tokens": draw(st.integers(1, 4))}
+        if encoder:
+            return config, {"kind": "encode", **phase}
+        return config, {"kind": "prefill", **phase, "context_before": draw(st.integers(0, 4))}
     lengths = st.integers(1, 6)
     context = draw(st.one_of(lengths, st.lists(lengths, min_size=1, max_size=4)))
     several = {} if isinstance(context, list) else {"batch": batch}
-    return config, {"kind": "decode", "context": context, **several}
+    decode = {"context": context, **several}
+    if draw(st.booleans()):
+        return config, {"kind": "decode", **decode, "steps": draw(st.integers(1, 3))}
+    chunk = {"tokens": draw(st.integers(1, 4)), "context_before": draw(st.integers(0, 4))}
+    return config, {"kind": "mixed", "decode": decode, "prefill": [chunk]}
 
 
 @given(transformers())

@@ -85,7 +85,7 @@ def test_a_latent_is_narrowed_as_a_key():
 def test_other_heads_make_another_model(heads):
     found, other = graph({"heads": heads}), graph({}, kv_heads=heads)
     assert found.blocks == other.blocks
-    assert {k: v for k, v in found.facts.items() if k != "source"} == other.facts | {}
+    assert found.facts == other.facts
 
 
 @pytest.mark.parametrize("phase", [DECODE, {"kind": "prefill", "tokens": 16}])
@@ -194,7 +194,6 @@ def test_nothing_is_shared_in_layers_whose_window_cuts_a_context():
     found = graph({"shared_prefix": 10}, **pattern)
     joins = [b.name for b, o in found.ops() if o.name.endswith("attn.join")]
     assert len(joins) == 1
-    assert op(found, "attn.score").groups == () or len(joins) == 1
 
 
 def test_only_what_decodes_in_a_mixed_step_chooses_and_shares():
@@ -233,6 +232,23 @@ def test_every_option_runs_whole_on_a_machine(name, hardware, changes):
     assert result["time_ps"] >= result["bound_ps"] > 0
 
 
+@pytest.mark.parametrize("hardware", ["npu", "h100"])
+@pytest.mark.parametrize(
+    ("kv", "read"),
+    [
+        ({}, 4 * 512),
+        ({"window": 128}, 4 * 128),
+        ({"shared_prefix": 384, "sharers": 2}, 2 * 384 + 4 * 128),
+        ({"kept": 0.25, "select_width": 16}, 4 * 128 + 4 * 512 * 16 // 128),
+    ],
+)
+def test_a_machine_reads_of_the_cache_what_is_said_to_the_byte(hardware, kv, read):
+    wide = {"hidden": 256, "head_dim": 64}
+    work = workload(kv, {"kind": "decode", "batch": 4, "context": 512}, **wide)
+    (memory,) = api.run(hardware, work.to_data()).result["traffic"].values()
+    assert memory["kv_cache_read_bytes"] == read * lower(work).facts["kv_bytes_per_token"]
+
+
 def test_options_are_written_with_the_workload_and_read_again():
     work = workload({"kept": 0.3, "k_bits": 4})
     assert load_workload(work.to_data())[0] == work
@@ -245,8 +261,14 @@ def test_a_model_is_described_with_its_options():
     assert describe(data)["kv_bytes_per_token"] == 3 * 2 * 8
 
 
+def test_what_is_of_a_step_does_not_describe_a_model():
+    data = workload({"shared_prefix": 9, "sharers": 4, "window": 5}).to_data()
+    del data["phase"]
+    assert describe(data)["macs_per_token"] == describe(workload({"window": 5}))["macs_per_token"]
+
+
 def test_w101_options_of_a_model_without_a_cache():
-    found = lower(load_workload({**workload({}).to_data(), "model": {"preset": "resnet-50"},
-                                 "phase": {"kind": "infer"}, "dtypes": {}, "kv": {"k_bits": 4}})[0])  # fmt: skip
+    data = workload({"k_bits": 4}).to_data() | {"model": {"preset": "resnet-50"}, "dtypes": {}}
+    found = lower(load_workload(data | {"phase": {"kind": "infer"}})[0])
     text = "kv has no effect: the model keeps no KV cache"
     assert found.facts["warnings"] == [("W101", text)]
