@@ -14,6 +14,7 @@ from archsim.sim.program import Leaf, Loop
 from archsim.sim.result import RunResult
 from archsim.sim.simulate import simulate
 from archsim.system.place import Plan
+from archsim.system.rows import ISSUE
 from archsim.system.sequence import Schedule, Sequencer, schedule
 
 Ints = NDArray[np.int64]
@@ -76,14 +77,20 @@ def executions(book: Schedule) -> Ints:
 
 
 def _analytic(book: Schedule) -> Timed:
-    """Each stage takes as long as its busiest resource; stages follow each other."""
+    """Each stage takes as long as its launch and its busiest resource; stages follow each other.
+
+    A stage is launched before anything of it moves, so that nothing hides it.
+    """
     program = book.program
     count = executions(book)
     busy: dict[int, dict[str, list[int]]] = {}
+    critical = np.zeros(len(program.rows), dtype=np.int64)
     for i, row in enumerate(program.rows):
         unit = program.units[row.unit]
+        if unit.role == ISSUE:
+            critical[i] = int(count[i]) * row.dur_ps
+            continue
         busy.setdefault(row.op, {}).setdefault(unit.timeline or unit.name, []).append(i)
-    critical = np.zeros(len(program.rows), dtype=np.int64)
     for resources in busy.values():
         rows = max(
             resources.values(), key=lambda r: sum(int(count[i]) * program.rows[i].dur_ps for i in r)
