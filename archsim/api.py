@@ -29,7 +29,7 @@ from archsim.system.spec import load_hardware as _load_hardware
 
 FIDELITIES = ("bound", "analytic", "tile", "cycle")
 TIMED = ("tile", "cycle")  # of them, those that run a schedule through time
-SLICES = 200_000  # of a timeline: some 30 MB of JSON, which viewers open at ease
+SLICES = 200_000  # of a timeline: 30 to 50 MB of JSON, which viewers open at ease
 
 
 def run(
@@ -100,15 +100,33 @@ def open_run(folder: str | Path) -> Report:
     return _traceable(read_run(folder))
 
 
+def timeline(report: Report, *, most: int = SLICES) -> Timeline:
+    """What each unit did when: the run is simulated again, it kept sums only.
+
+    Args:
+        report: of the run, as `run` returns it or as it was read back from its folder.
+        most: slices; beyond them, some stand for many steps each.
+
+    Raises:
+        InputError: for a run that was not simulated through time.
+    """
+    fidelity = report.result["fidelity"]
+    if fidelity not in TIMED:
+        raise InputError(
+            f"a run at fidelity {fidelity} has no timeline", help="run at fidelity tile or cycle"
+        )
+    return _timeline(report.resolved, fidelity, most)
+
+
 def _traceable(report: Report) -> Report:
     """A report that can tell its timeline, where there is one."""
     fidelity = report.result["fidelity"]
     if fidelity not in TIMED:
         return report
-    return replace(report, tracer=partial(_timeline, report.resolved, fidelity))
+    return replace(report, tracer=partial(_timeline, report.resolved, fidelity, SLICES))
 
 
-def _timeline(resolved: dict[str, Any], fidelity: str, most: int = SLICES) -> Timeline:
+def _timeline(resolved: dict[str, Any], fidelity: str, most: int) -> Timeline:
     plan = _planned(resolved)
     result = timed(plan, fidelity=fidelity, slices=most)
     assert result.run is not None

@@ -21,7 +21,7 @@ def test_one_call_answers_how_fast_how_much_energy_how_much_silicon_and_why():
     assert 19e-3 < report.metrics["time_s"] < 20e-3  # 19.3 GB at 1 TB/s
     assert report.metrics["energy_j"]["total"] > 0
     assert report.metrics["area_mm2"]["total"] > 0
-    assert "bound by memory" in report.result["verdict"]
+    assert "the physical bound, which memory sets" in report.result["verdict"]
 
 
 def test_a_model_is_a_graph_of_blocks_that_repeat():

@@ -47,7 +47,8 @@ def text(found: dict[str, Any]) -> str:
         [f"at least {seconds(found['bound_ps'])}, bound by {found['bound_by']}"],
     ]
     totals = [[name.removesuffix("_ps"), seconds(ps)] for name, ps in least.items()]
-    totals.append(["ops one after another", seconds(found["one_after_another_ps"])])
+    serial = seconds(found["one_after_another_ps"])
+    totals.append(["ops one after another, data in the nearest memory", serial])
     rows = [
         [
             f"{row['path']} x {row['repeats']}",

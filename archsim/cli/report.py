@@ -1,4 +1,4 @@
-"""`archsim report`: the figures of a run, from what it stored; nothing is simulated."""
+"""`archsim report`: the figures of a run, from what it stored."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,14 +23,19 @@ Output = Annotated[
 def command(run: Run, *, output: Output = None) -> None:
     """Draw the figures of a run: SVG and PNG for a paper's column, and their data as CSV.
 
-    Roofline, op breakdown, stalls of each unit, occupancy of each memory, energy and area.
+    Roofline, op breakdown, stalls of each unit, occupancy and bandwidth of each memory, energy and
+    area. What memories did over time is simulated again where the run did not store it.
     """
+    from archsim import api
     from archsim.report.figures import draw
-    from archsim.report.stored import read_run
+    from archsim.report.stored import read_moments
 
-    report = read_run(run)
-    written = draw(report, Path(output) if output else Path(run) / "figures")
+    report = api.open_run(run)
+    moments = read_moments(run)
+    if not moments and report.tracer:
+        moments = report.timeline().moments()
+    folder = Path(output) if output else Path(run) / "figures"
+    written = draw(report, folder, moments)
     for path in written:
         out.result(str(path))
-    if not written:
-        out.note("nothing to draw: the run was not timed")
+    out.note(f"look into {folder}" if written else "nothing to draw: the run was not timed")

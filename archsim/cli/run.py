@@ -34,6 +34,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Read, check and map; si
 Figures = Annotated[
     bool, typer.Option("--figures", help="Draw figures too: SVG, PNG and their data.")
 ]
+Timeline = Annotated[
+    bool, typer.Option("--timeline", help="Write timeline.json too, for Perfetto.")
+]
 Timeout = Annotated[
     str | None, typer.Option("--timeout", metavar="T", help="Give up after a time such as '60 s'.")
 ]
@@ -60,6 +63,7 @@ def command(
     verbose: o.Verbose = False,
     force: o.Force = False,
     figures: Figures = False,
+    timeline: Timeline = False,
     dry_run: DryRun = False,
     timeout: Timeout = None,
 ) -> None:
@@ -76,6 +80,9 @@ def command(
         "phase": phase, "batch": batch, "context": context, "tokens": tokens,
     }  # fmt: skip
     refuse_to_replace(output, force=force)
+    if timeline and fidelity not in api.TIMED:
+        text = f"a run at fidelity {fidelity} has no timeline"
+        raise typer.BadParameter(text, param_hint="--timeline")
     with at_most(timeout):
         if dry_run:
             plan = api.place_only(hardware, workload, **inputs)
@@ -88,10 +95,13 @@ def command(
         )  # fmt: skip
     folder = Path(output) if output else run_folder("runs", report.key)
     report.write(folder)
+    if timeline and not figures:
+        report.write_timeline(folder)
     if figures:
         from archsim.report.figures import draw
 
-        draw(report, folder / "figures")
+        moments = report.write_timeline(folder).moments() if report.tracer else None
+        draw(report, folder / "figures", moments)
     out.show_report(report, fmt)
     for text in report.result["fidelity_notes"]:
         out.note(f"note: {text}", quiet=quiet)

@@ -24,6 +24,7 @@ _UNIT = re.compile(r"[A-Za-zµ]+(?:\^?[1-9])?(?:\s*[*/]\s*[A-Za-zµ]+(?:\^?[1-9]
 _COMMA = re.compile(r"[+-]?\d+,\d")
 _PLAIN = 24  # characters of a number written out; longer ones get an exponent
 _LONGEST = 100  # characters of a quantity; longer text is not one
+_LARGEST = 2**63 - 1  # of whole numbers: what arrays of integers hold
 
 
 _PREFIXED: Final = frozenset(DIMENSIONS) - {"pj/bit", "mm2", "cycles"}
@@ -151,6 +152,10 @@ def _finish(text: str, value: Fraction, dimension: Dimension) -> int | float:
                 "E107", f"must be a whole number of {dimension.words}, got {text}",
                 help=example, subject="path",
             )  # fmt: skip
+        if value > _LARGEST:
+            raise QuantityError(
+                "E107", f"is out of range, got {text}", help=example, subject="path"
+            )
         return value.numerator
     try:
         number = float(value)

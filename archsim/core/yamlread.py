@@ -165,7 +165,8 @@ class _Reader:
         """E001 at a mark of the parser, or at the top where there is none."""
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         place = Mark(self.source, line, column, 1)
-        return InputError.of([place.diagnostic("E001", f"not valid YAML: {problem}", help=help)])
+        form = "JSON" if (self.source.name or "").endswith(".json") else "YAML"
+        return InputError.of([place.diagnostic("E001", f"not valid {form}: {problem}", help=help)])
 
     def invalid(self, error: Exception) -> InputError:
         """E001 for what the parser says."""

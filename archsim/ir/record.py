@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import fsum, inf
 
 from archsim.ir.graph import OpGraph
 
@@ -26,8 +27,9 @@ class MachineRecord:
         name: in reports.
         sram, dram: names of the on-chip memory and of the nearest one behind the chip.
         dram_peak_bytes_per_s: peak bandwidth of that.
-        peak_flops: peak FLOP/s at the element type of most of the MACs.
-        mac_engines: names of the engines that multiply and accumulate.
+        engine_peak_flops: peak FLOP/s of each engine that multiplies and accumulates, at the
+            element type of most of the MACs; empty for a graph without any.
+        mac_engines: names of those engines.
         area_mm2, leakage_w: by component.
         prices: by counted action; None for counts that spend nothing.
     """
@@ -36,11 +38,16 @@ class MachineRecord:
     sram: str
     dram: str
     dram_peak_bytes_per_s: float
-    peak_flops: float
+    engine_peak_flops: Mapping[str, float]
     mac_engines: tuple[str, ...]
     area_mm2: Mapping[str, float]
     leakage_w: Mapping[str, float]
     prices: Mapping[str, Price | None]
+
+    @property
+    def peak_flops(self) -> float:
+        """Peak FLOP/s of all engines together; infinite where there is nothing to multiply."""
+        return fsum(self.engine_peak_flops.values()) or inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,88 +6,53 @@ Each figure is a function from a stored result to rows and a drawing; how all of
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsim.core.files import atomic_write
-from archsim.report import style
+from archsim.report import over_time, roofline, style
+from archsim.report.model import Report, csv_text
 from archsim.report.style import Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from archsim.report.model import Report
-
 Result = Mapping[str, Any]
+BAR_IN = 0.16  # so high is a bar at least, with the room around it
+Paint = Callable[["Axes", Rows], None]
 Ops = Sequence[Mapping[str, Any]]
 
 
-def draw(report: Report, folder: Path | str) -> list[Path]:
+def draw(report: Report, folder: Path | str, moments: Rows | None = None) -> list[Path]:
     """Draw every figure that a run has data for; returns the PNG files.
 
     Args:
         report: of a run that was timed.
         folder: where `<name>.svg`, `.png` and `.csv` go; made where it is missing.
+        moments: what memories did over time (see `report.moments`); without them, those figures
+            are left out.
     """
     root, written = Path(folder), []
-    for name, (table, paint, height) in FIGURES.items():
-        rows = table(report.result, report.ops)
-        if rows:
-            atomic_write(root / f"{name}.csv", _csv(rows))
-            written.append(style.save(root / name, paint, rows, height))
+    for name, rows, paint, height in figures(report, moments):
+        atomic_write(root / f"{name}.csv", csv_text(rows, first=""))
+        written.append(style.save(root / name, paint, rows, height))
     return written
 
 
-def _csv(rows: Rows) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def roofline(result: Result, ops: Ops) -> Rows:
-    """Ops as points under the roof of the machine: FLOP per byte off chip against FLOP/s."""
-    machine = result.get("machine") or {}
-    peak, rate = machine.get("peak_flop_per_s"), machine.get("bandwidth_bytes_per_s")
-    rows = []
-    for op in ops:
-        moved = sum(int(op[k]) for k in op if k.startswith("dram_") and k.endswith("_bytes"))
-        if op["macs"] and moved and op["busy_ps"]:
-            flops = 2 * int(op["macs"])
-            rows.append(
-                {
-                    "op": op["op"], "op_class": op["op_class"], "engine": op["engine"],
-                    "flop_per_byte": flops / moved,
-                    "flop_per_s": flops / (int(op["busy_ps"]) * 1e-12),
-                    "peak_flop_per_s": peak, "bandwidth_bytes_per_s": rate,
-                }
-            )  # fmt: skip
-    return rows if peak and rate else []
-
-
-def _paint_roofline(ax: Axes, rows: Rows) -> None:
-    import numpy as np
-
-    peak, rate = rows[0]["peak_flop_per_s"], rows[0]["bandwidth_bytes_per_s"]
-    low = min(0.5, *(r["flop_per_byte"] / 2 for r in rows))
-    high = max(10 * peak / rate, *(r["flop_per_byte"] * 2 for r in rows))
-    x = np.geomspace(low, high, 200)
-    ax.loglog(x, np.minimum(peak, x * rate) / 1e12, color=style.INK, linewidth=1)
-    classes = sorted({r["op_class"] for r in rows})
-    for i, name in enumerate(classes):
-        mine = [r for r in rows if r["op_class"] == name]
-        ax.scatter(
-            [r["flop_per_byte"] for r in mine], [r["flop_per_s"] / 1e12 for r in mine],
-            s=14, color=style.colour(i), marker=style.MARKERS[i % len(style.MARKERS)],
-            label=name, zorder=3, linewidths=0,
-        )  # fmt: skip
-    ax.set_xlabel("Operational intensity [FLOP/B]")
-    ax.set_ylabel("Performance [TFLOP/s]")
-    ax.legend(loc="lower right", ncols=1)
+def figures(
+    report: Report, moments: Rows | None = None
+) -> Iterator[tuple[str, Rows, Paint, float]]:
+    """Name, data, drawing and height in inches of every figure that there are data for."""
+    for name, (table, paint, height) in FIGURES.items():
+        rows = table(report.result, report.ops)
+        bars = len(rows) if paint in (_paint_breakdown, _paint_stalls) else 0
+        if rows:
+            yield name, rows, paint, max(height, 0.9 + BAR_IN * bars)
+    if moments:
+        held = over_time.held(moments, report.result["machine"]["capacity_bytes"])
+        yield "memory_held", held, over_time.paint_held, 1.9
+        yield "memory_bandwidth", over_time.moved(moments), over_time.paint_moved, 1.8
 
 
 def breakdown(result: Result, _: Ops) -> Rows:
@@ -107,7 +72,7 @@ def _paint_breakdown(ax: Axes, rows: Rows) -> None:
         ax.barh(names, mine, color=style.colour(i), label=reason, height=0.7)
     ax.invert_yaxis()
     ax.set_xlabel("Share of the critical path [%]")
-    ax.legend(title="bound by", loc="lower right")
+    style.legend_above(ax, ncols=2, title="bound by")
 
 
 STATES = ("busy", "stall_in", "stall_out", "stall_shared", "idle")
@@ -197,8 +162,8 @@ def _paint_cost(ax: Axes, rows: Rows) -> None:
 
 
 # name: (rows, drawing, height in inches)
-FIGURES: dict[str, tuple[Callable[[Result, Ops], Rows], Callable[[Axes, Rows], None], float]] = {
-    "roofline": (roofline, _paint_roofline, 2.5),
+FIGURES: dict[str, tuple[Callable[[Result, Ops], Rows], Paint, float]] = {
+    "roofline": (roofline.roofline, roofline.paint, 2.6),
     "op_breakdown": (breakdown, _paint_breakdown, 2.4),
     "stalls": (stalls, _paint_stalls, 2.4),
     "occupancy": (occupancy, _paint_occupancy, 1.4),

@@ -144,7 +144,7 @@ def _energy(run: Stored, metric: str, value: Any, found: re.Match[str]) -> Expla
         component = which.removeprefix("by_component.")
         mine = {k: r for k, r in rows.items() if r["component"] == component}
         parts = _rows(mine, sum(r["j"] for r in mine.values()))
-    total = sum(float(r["energy_j"]) for r in run.ops)
+    total = run.get("metrics", "energy_j", "total")  # leakage belongs to no op
     return Explanation(metric, value, "J", text, parts, run.top("energy_j", "J", total))
 
 

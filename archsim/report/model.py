@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from archsim.report.timeline import Timeline
+
+
+TIMELINE, MOMENTS = "timeline.json", "memory.csv"  # of a run folder, where asked for
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]], first: str) -> str:
+    """Rows as CSV; of none, a header with the first column alone."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [first], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 @dataclass(frozen=True)
@@ -57,13 +69,7 @@ class Report:
 
     def to_csv(self) -> str:
         """The text of `ops.csv`."""
-        text = io.StringIO()
-        writer = csv.DictWriter(
-            text, list(self.ops[0]) if self.ops else ["op"], lineterminator="\n"
-        )
-        writer.writeheader()
-        writer.writerows(self.ops)
-        return text.getvalue()
+        return csv_text(self.ops, first="op")
 
     def write(self, folder: Path | str) -> dict[str, Path]:
         """Write the run folder; each file appears whole or not at all. Returns the paths."""
@@ -75,9 +81,22 @@ class Report:
             "config.resolved.yaml": dump_yaml(self.resolved),
             "manifest.json": json.dumps(self.manifest, indent=1) + "\n",
         }
+        for name in (TIMELINE, MOMENTS):  # they would be those of the run before
+            (root / name).unlink(missing_ok=True)
         for name, text in texts.items():
             atomic_write(root / name, text)
         return {name: root / name for name in texts}
+
+    def write_timeline(self, folder: Path | str) -> Timeline:
+        """Write `timeline.json`, and beside it what memories did over time; returns the timeline.
+
+        Raises:
+            InputError: when nothing was run through time.
+        """
+        found = self.timeline()
+        found.save(Path(folder) / TIMELINE)
+        atomic_write(Path(folder) / MOMENTS, csv_text(found.moments(), first="time_ps"))
+        return found
 
     def frame(self) -> pd.DataFrame:
         """`ops` as a pandas DataFrame, units in the column names."""

@@ -13,7 +13,8 @@ NOT_MODELLED = (
     "bank conflicts of the SRAM, register files' energy",
     "networks on chip: engines reach the SRAM at its bandwidth",
     "area of PHYs, networks and control",
-    "power peaks, thermal limits, clock scaling",
+    "power of clocks, control and idle parts: energy is that of actions and of cells' leakage",
+    "power peaks, thermal limits",
     "host and framework time",
 )
 

@@ -98,9 +98,15 @@ def _answer(result: dict[str, Any]) -> RenderableType:
     """Time, energy, power and area: what was asked."""
     metrics = result["metrics"]
     rows = [["Time", _si(metrics["time_s"], "s"), _against_bound(result)]]
-    rate = _get(metrics, "throughput", "output_tok_per_s")
-    if rate is not None:
-        rows.append(["Throughput", f"{rate:.4g} tok/s", "output tokens"])
+    rates = {
+        kind: f"{rate:.4g} tok/s"
+        for kind in ("prompt", "output")
+        if (rate := _get(metrics, "throughput", f"{kind}_tok_per_s")) is not None
+    }
+    if rates:
+        kind, *rest = rates
+        detail = "".join(f"; {rates[other]} {other} tokens" for other in rest)
+        rows.append(["Throughput", rates[kind], f"{kind} tokens{detail}"])
     energy = _get(metrics, "energy_j", "total")
     if energy is not None:
         per_token = _get(metrics, "energy_j", "per_output_tok")

@@ -9,7 +9,7 @@ from typing import Any
 
 from archsim.core.errors import InputError
 from archsim.core.yamlio import load_yaml
-from archsim.report.model import Report
+from archsim.report.model import MOMENTS, Report
 
 WORDS = frozenset({"op", "fused", "op_class", "engine", "dataflow", "bound_by"})
 
@@ -38,6 +38,15 @@ def read_run(folder: str | Path) -> Report:
             help="run again with -o and --force",
         ) from None  # fmt: skip
     return Report(result, ops, list(result["warnings"]), resolved, manifest)
+
+
+def read_moments(folder: str | Path) -> list[dict[str, Any]]:
+    """What memories did over time, where the run stored it; nothing elsewhere."""
+    path = Path(folder) / MOMENTS
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{k: _value(k, v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
 def _value(column: str, text: str) -> Any:

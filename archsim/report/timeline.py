@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,15 +124,15 @@ class Timeline:
                 name = dumps(self._name(row, times))
                 yield f'{head},"cat":"repeated","name":{name},{_span(start, sum(spent), args)}}}'
                 continue
-            for state, ps in zip(STATES, spent, strict=True):
+            ends = accumulate(spent, initial=start)
+            for state, at, ps in zip(STATES, ends, spent, strict=False):
                 if ps and state == "busy":
                     args = f'"steps":{times}{more[row]}'
-                    yield f'{head},"cat":"busy","name":{names[row]},{_span(start, ps, args)}}}'
+                    yield f'{head},"cat":"busy","name":{names[row]},{_span(at, ps, args)}}}'
                 elif ps:
                     name = WAITS.get(state) or f"waits for {self.units[u].timeline}"
                     args = f'"for":{names[row]}'
-                    yield f'{head},"cat":"{state}","name":"{name}",{_span(start, ps, args)}}}'
-                start += ps
+                    yield f'{head},"cat":"{state}","name":"{name}",{_span(at, ps, args)}}}'
 
     def _merged(self) -> tuple[Ints, ...]:
         """Columns in which steps of one row without a wait in between are one."""

@@ -10,7 +10,7 @@ from archsim.ir.record import RunRecord
 
 NEAR = 1.3  # times the bound: below it there is nothing to explain
 WASTE = {
-    "memory": "tiles read again",
+    "memory": "below the peak bandwidth, or tiles read again",
     "compute": "part-filled folds, fill and drain, masked tiles",
     "vector": "masked points",
 }
@@ -42,8 +42,8 @@ def verdict(run: RunRecord, stalls: dict[str, float]) -> str:
     ratio = run.time_ps / least.ps if least.ps else float("inf")
     first, share = next(iter(stalls.items()))
     text = (
-        f"{run.graph.name} on {machine.name} is bound by {least.by}: "
-        f"{ratio:.2f} x the physical bound, {100 * share:.0f} % of the time goes to {first}"
+        f"{run.graph.name} on {machine.name}: {ratio:.2f} x the physical bound, which {least.by} "
+        f"sets; {100 * share:.0f} % of the time goes to {first}"
     )
     if ratio <= NEAR:
         return text + "."

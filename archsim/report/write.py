@@ -98,7 +98,8 @@ def _machine(run: RunRecord) -> dict[str, Any]:
     """What the machine offers: the roofs that ops are compared with."""
     machine, memory = run.machine, run.memory
     return {
-        "peak_flop_per_s": machine.peak_flops if machine.mac_engines else None,
+        "peak_flop_per_s": machine.peak_flops if machine.engine_peak_flops else None,
+        "engine_peak_flop_per_s": dict(machine.engine_peak_flops),
         "bandwidth_bytes_per_s": machine.dram_peak_bytes_per_s,
         "capacity_bytes": {machine.sram: memory.sram_capacity_bytes}
         | {tier.name: tier.capacity_bytes for tier in memory.tiers},
@@ -137,12 +138,14 @@ def _answers(
 
 def _metrics(run: RunRecord) -> dict[str, Any]:
     time_s = run.time_ps / PS_PER_S
-    tokens = run.graph.facts.get("output_tokens")
     machine, memory = run.machine, run.memory
+    tokens = {kind: run.graph.facts.get(f"{kind}_tokens") for kind in ("prompt", "output")}
     return {
         "time_s": time_s,
         "latency": None,
-        "throughput": {"output_tok_per_s": tokens / time_s if tokens else None},
+        "throughput": {
+            f"{kind}_tok_per_s": count / time_s if count else None for kind, count in tokens.items()
+        },
         "area_mm2": {
             "total": fsum(machine.area_mm2.values()), "by_component": dict(machine.area_mm2),
         },

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import fsum
 
 from archsim.components.base import MacEngine
 from archsim.ir.mapping import Mapping
@@ -142,7 +141,7 @@ def _machine(plan: Plan, keys: list[str]) -> MachineRecord:
         machine.sram.name,
         machine.dram.name,
         machine.dram.peak_bytes_per_s,
-        _peak_flops(plan),
+        _engine_peaks(plan),
         tuple(e.name for e in machine.mac_engines),
         machine.area_mm2(),
         machine.leakage_w(),
@@ -150,17 +149,17 @@ def _machine(plan: Plan, keys: list[str]) -> MachineRecord:
     )
 
 
-def _peak_flops(plan: Plan) -> float:
-    """Peak FLOP/s at the element type of most of the MACs."""
+def _engine_peaks(plan: Plan) -> dict[str, float]:
+    """Peak FLOP/s of each engine at the element type of most of the MACs."""
     macs: dict[str, int] = {}
     for block, op in plan.graph.ops():
         if op.is_mac:
             name = plan.graph.tensors[op.reads[1].tensor].dtype.computes_as
             macs[name] = macs.get(name, 0) + block.count * op.macs()
     if not macs:
-        return float("inf")
+        return {}
     dtype = max(sorted(macs), key=macs.__getitem__)
-    return 2 * fsum(e.macs_per_s(dtype) for e in plan.machine.mac_engines)
+    return {e.name: 2 * e.macs_per_s(dtype) for e in plan.machine.mac_engines}
 
 
 def _tiles_bytes(plan: Plan) -> int:

@@ -7,10 +7,11 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from archsim.core.spec import Spec, problem
+from archsim.lowering.architectures._contradictions import contradictions
 from archsim.lowering.architectures._layers import Kind
 from archsim.lowering.architectures._mla import Mla
 from archsim.lowering.architectures._moe import Experts
-from archsim.lowering.phase import Count
+from archsim.lowering.phase import Count, Several
 from archsim.lowering.sequences import Sequences
 
 
@@ -66,7 +67,7 @@ class Transformer(Spec):
     sliding_window: Count | None = None
     """Tokens that one attends to at most (Mistral); none where absent."""
 
-    window_pattern: tuple[bool, ...] = (True,)
+    window_pattern: Several[bool] = (True,)
     """Which layers have the window, cycled over all of them."""
 
     rotary_dim: Count | None = None
@@ -140,16 +141,8 @@ class Transformer(Spec):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        if self.heads % self.kv_heads:
-            raise problem(
-                "E202", f"{self.kv_heads} key-value heads do not divide {self.heads} heads"
-            )
-        if (self.position == "learned") != (self.positions > self.position_offset):
-            raise problem(
-                "E202",
-                f"position {self.position} disagrees with positions: {self.positions}",
-                "a learned table has rows that tokens use; other kinds have none",
-            )
+        for found in contradictions(self):
+            raise problem(*found)
         return self
 
     @property
@@ -220,7 +213,8 @@ class Transformer(Spec):
             seen = min(context, self.sliding_window or context) if kind.windowed else context
             if self.mla:
                 absorbed = self.mla.absorb != "never"
-                total += self.mla.projections(h, self.heads)
+                again = 0 if absorbed else seen - 1  # tokens before it, raised anew
+                total += self.mla.projections(h, self.heads) + again * self.mla.raising(self.heads)
                 total += self.mla.attention_macs(self.heads, seen, absorbed=absorbed)
             else:
                 total += h * (wide + 2 * kv) + wide * h + 2 * wide * seen

@@ -61,9 +61,12 @@ class Mla(Spec):
         q = heads * self.query
         rank = self.q_lora_rank
         queries = hidden * rank + rank * q if rank else hidden * q
-        raised = heads * (self.qk_nope_head_dim + self.v_head_dim)
-        kv = hidden * self.cached + self.kv_lora_rank * raised
+        kv = hidden * self.cached + self.raising(heads)
         return queries + kv + heads * self.v_head_dim * hidden
+
+    def raising(self, heads: int) -> int:
+        """Elements of the matrices that raise a latent to one layer's keys and values."""
+        return self.kv_lora_rank * heads * (self.qk_nope_head_dim + self.v_head_dim)
 
     def attention_macs(self, heads: int, context: int, *, absorbed: bool) -> int:
         """MACs of one token that attends to so many, beyond the projections."""

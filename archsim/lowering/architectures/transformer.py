@@ -151,7 +151,16 @@ class TransformerBuilder(Architecture):
             "context": steps[-1].context,
             "kv_bytes_per_token": keys.bytes(cached[0]) + values.bytes(cached[1]),
             "output_tokens": sum(s.tokens if m.encoder else s.batch for s in steps),
+            **_prompt_tokens(phase, steps),
         }
+
+
+def _prompt_tokens(phase: AnyPhase, steps: tuple[Step, ...]) -> dict[str, int]:
+    """Tokens of prompts that a phase processes; nothing where there is none."""
+    if phase.kind not in ("prefill", "mixed"):
+        return {}
+    first = 1 if phase.kind == "mixed" else 0  # decoding sequences come before
+    return {"prompt_tokens": sum(part.tokens for step in steps for part in step.parts[first:])}
 
 
 def _block_names(found: list[Run]) -> list[str]:

@@ -154,6 +154,13 @@ def test_a_quantity_is_exact_in_base_units(text, dimension, value):
             "write it like `80 GiB`",
         ),
         (
+            "1e30 B",
+            "bytes",
+            "E107",
+            "the value is out of range, got 1e30 B",
+            "write it like `80 GiB`",
+        ),
+        (
             "1e400 s",
             "seconds",
             "E107",

@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 from archsim import api
 from archsim.ir.tensor import Role
 from archsim.lowering.lower import lower
-from archsim.lowering.phase import Decode
-from archsim.lowering.sequences import Sequences, steps_of
 from archsim.lowering.spec import load_workload
 
 TOY = {
@@ -281,25 +279,3 @@ def test_every_phase_runs_whole_on_a_machine(hardware, phase, changes):
     work = workload(phase, **changes)
     result = api.run(hardware, work.to_data()).result
     assert result["time_ps"] >= result["bound_ps"] > 0
-
-
-# counts of sequences
-
-
-def test_sequences_of_a_step_are_counted_by_length():
-    phase = Decode(kind="decode", context=(7, 3, 7))
-    (step,) = steps_of(phase)
-    assert step.parts[0].contexts == ((3, 1), (7, 2))
-    assert (step.tokens, step.batch, step.context) == (3, 3, 7)
-
-
-@given(
-    contexts=st.dictionaries(st.integers(1, 20), st.integers(1, 4), min_size=1, max_size=4),
-    later=st.integers(0, 5),
-    window=st.one_of(st.none(), st.integers(1, 25)),
-)
-def test_a_cache_has_room_for_what_is_seen_now_and_later(contexts, later, window):
-    s = Sequences(1, tuple(sorted(contexts.items())), later=later).within(window)
-    assert s.read <= s.visible <= s.room
-    assert s.attended == sum(min(c, window or c) * n for c, n in contexts.items())
-    assert s.room <= s.visible + later * s.batch

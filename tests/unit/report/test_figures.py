@@ -11,7 +11,7 @@ import pytest
 
 from archsim import api
 from archsim.report import style
-from archsim.report.figures import FIGURES, draw
+from archsim.report.figures import FIGURES, draw, figures
 from archsim.report.model import Report
 from archsim.report.stored import read_run
 
@@ -33,6 +33,43 @@ def test_every_figure_comes_as_svg_png_and_csv(report: Report, tmp_path: Path) -
         assert (tmp_path / f"{name}.svg").read_text().count("<path") > 5
         assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
         assert table(tmp_path / f"{name}.csv")
+
+
+def test_what_memories_did_over_time_is_drawn_where_it_is_known(
+    report: Report, tmp_path: Path
+) -> None:
+    moments = report.timeline().moments()
+    written = draw(report, tmp_path, moments)
+    assert [p.stem for p in written][len(FIGURES) :] == ["memory_held", "memory_bandwidth"]
+    held, moved = (table(tmp_path / f"{name}.csv") for name in ("memory_held", "memory_bandwidth"))
+    for memory, capacity in report.result["machine"]["capacity_bytes"].items():
+        assert [int(r[f"{memory}_held_bytes"]) for r in held] == [
+            m[f"{memory}.held_bytes"] for m in moments
+        ]
+        assert {int(r[f"{memory}_capacity_bytes"]) for r in held} == {capacity}
+    assert [float(r["hbm_bytes_per_s"]) for r in moved] == [m["hbm.bytes_per_s"] for m in moments]
+    assert float(moved[1]["time_s"]) == pytest.approx(report.metrics["time_s"] / len(moments))
+
+
+@pytest.mark.parametrize(
+    ("hardware", "workload", "more"),
+    [
+        ("npu", "gpt2-small-prefill", ()),
+        ("sn40l", "mixtral-8x7b-decode", ()),
+        ("h200", "deepseek-v3-decode", ("memory.hbm.capacity=2 TiB",)),
+    ],
+)
+def test_nothing_of_a_figure_sticks_out_of_it(
+    hardware: str, workload: str, more: tuple[str, ...], tmp_path: Path
+) -> None:
+    found = api.run(hardware, workload, set_=more)
+    for _, rows, paint, height in figures(found, found.timeline().moments()):
+        figure = style.drawn(paint, rows, height)
+        figure.draw_without_rendering()
+        box = figure.get_tightbbox()
+        assert min(box.x0, box.y0) >= -0.01
+        assert box.x1 <= style.WIDTH_IN + 0.01
+        assert box.y1 <= figure.get_figheight() + 0.01
 
 
 def test_a_figure_is_as_wide_as_a_column(report: Report, tmp_path: Path) -> None:
