@@ -19,6 +19,7 @@ from archsim.report.timeline import Timeline
 from archsim.report.verdict import Tried, advised
 from archsim.report.write import compose
 from archsim.system.advice import changes
+from archsim.system.bank_cost import Streams
 from archsim.system.bound import bound, compulsory_bytes
 from archsim.system.build import Machine, build
 from archsim.system.place import Plan
@@ -73,9 +74,10 @@ def run(
     work, graph = _graph(workload, set_, phase, batch, context, tokens, seed)
     plan = place(graph, machine, _accumulator_bits(work))
     start = time.perf_counter()
-    result = (
-        None if fidelity == "bound" else timed(plan, fidelity=fidelity, engine=engine, exact=exact)
-    )
+    streams: Streams = {}
+    result = None
+    if fidelity != "bound":
+        result = timed(plan, fidelity=fidelity, engine=engine, exact=exact, streams=streams)
     simulated_s = time.perf_counter() - start
     done = record(plan, bound(plan), result)
     inputs = {"hardware": spec.to_data(), "workload": work.to_data()}
@@ -86,7 +88,7 @@ def run(
         {"engine": engine, "exact": exact, "simulate_s": simulated_s},
     )
     if result is not None:
-        advised(report.result, next(_tried(plan, report, fidelity), None))
+        advised(report.result, next(_tried(plan, report, fidelity, streams), None))
     report.manifest["wall_s"] = time.perf_counter() - began
     return _traceable(report)
 
@@ -151,7 +153,10 @@ def try_changes(report: Report) -> list[Tried]:
     return list(_tried(_planned(report.resolved), report, report.result["fidelity"]))
 
 
-def _tried(plan: Plan, report: Report, fidelity: str) -> Iterator[Tried]:
+def _tried(
+    plan: Plan, report: Report, fidelity: str, streams: Streams | None = None
+) -> Iterator[Tried]:
+    streams = {} if streams is None else streams
     graph, before = plan.graph, report.result
     data = report.resolved["hardware"]
     moved = sum(m["total_bytes"] - m.get("staged_bytes", 0) for m in before["traffic"].values())
@@ -159,7 +164,7 @@ def _tried(plan: Plan, report: Report, fidelity: str) -> Iterator[Tried]:
     for change in changes(plan.machine, data, before["stalls"], reread):
         _, machine = _machine(data, change.overrides, ())
         try:
-            again_ps = makespan_ps(place(graph, machine, plan.accumulator_bits), fidelity)
+            again_ps = makespan_ps(place(graph, machine, plan.accumulator_bits), fidelity, streams)
         except ArchsimError:
             continue  # the changed machine has no mapping: nothing to recommend
         yield Tried(change.reason, change.share, change.settings, change.overrides, again_ps)

@@ -2,11 +2,19 @@
 
 from typing import Any
 
-from archsim.core.errors import InputError
+from archsim.core.errors import Diagnostic, InputError
 
 
-def files(names: list[str], set_: list[str], set_files: list[str]) -> dict[str, Any]:
+def files(
+    names: list[str], set_: list[str], set_files: list[str], asked: dict[str, Any]
+) -> dict[str, Any]:
     """What the files are, and warnings about how they fit together.
+
+    Args:
+        names: of machines and workloads, or their files.
+        set_: overrides of the machines, or of the workloads where they begin with `workload.`.
+        set_files: files of overrides of the machines.
+        asked: phase, batch, context and tokens of the workloads; None where not given.
 
     Returns:
         `files`: file, kind and name of each; `warnings`: texts.
@@ -15,50 +23,81 @@ def files(names: list[str], set_: list[str], set_files: list[str]) -> dict[str, 
         InputError: with the mistakes of all files together.
         ArchsimError: when a workload cannot run on a machine at all.
     """
-    found: dict[str, tuple[str, Any]] = {}
+    found: dict[str, tuple[str, str]] = {}
+    warnings: list[str] = []
     wrong: list[InputError] = []
     for name in names:
         try:
-            found[name] = _read(name, set_, set_files)
+            kind, own, said = _read(name, set_, set_files, asked)
         except InputError as error:
             wrong.append(error)
+        else:
+            found[name] = kind, own
+            warnings += said
     if wrong:
         raise _together(wrong)
     machines = [name for name, (kind, _) in found.items() if kind == "hardware"]
     workloads = [name for name in found if name not in machines]
-    warnings: list[str] = []
+    _refuse_idle(set_, set_files, machines, workloads)
     for machine in machines:
         for workload in workloads:
-            warnings += _pair(machine, workload, set_, set_files)
-    listed = [
-        {"file": name, "kind": kind, "name": spec.name} for name, (kind, spec) in found.items()
-    ]
+            warnings += _unmatched(machine, workload, set_, set_files, asked)
+    listed = [{"file": name, "kind": kind, "name": own} for name, (kind, own) in found.items()]
     return {"files": listed, "warnings": list(dict.fromkeys(warnings))}
 
 
-def _read(name: str, set_: list[str], set_files: list[str]) -> tuple[str, Any]:
-    """Kind and spec of one file, read alone."""
+def _read(
+    name: str, set_: list[str], set_files: list[str], asked: dict[str, Any]
+) -> tuple[str, str, list[str]]:
+    """Kind and name of one file, read alone, and warnings about it."""
     from archsim import api
     from archsim.cli._portray import is_machine
 
     if is_machine(name):
-        return "hardware", api.load_hardware(name, set_=set_, set_files=set_files)
+        return "hardware", api.load_hardware(name, set_=set_, set_files=set_files).name, []
     from archsim.lowering.lower import lower
-    from archsim.lowering.spec import load_workload
+    from archsim.lowering.spec import architecture_of, load_workload
 
-    own = [s.removeprefix("workload.") for s in set_ if s.startswith("workload.")]
-    spec, _ = load_workload(name, set_=own)
-    lower(spec)
-    return "workload", spec
+    own = [s for s in set_ if s.startswith("workload.")]
+    spec, _ = load_workload(name, set_=own, **asked)
+    kind = "workload" if spec.phase else "model"
+    if spec.phase is None:  # any phase shows whether its numbers fit together
+        spec = spec.model_copy(update={"phase": architecture_of(spec).default_phase()})
+    said = lower(spec).facts.get("warnings", ())
+    return kind, spec.name, [f"{code} {text}" for code, text in said]
 
 
-def _pair(machine: str, workload: str, set_: list[str], set_files: list[str]) -> list[str]:
-    """Warnings about a workload on a machine, everything but time tried."""
+def _refuse_idle(
+    set_: list[str], set_files: list[str], machines: list[str], workloads: list[str]
+) -> None:
+    """Refuse overrides that reach none of the files.
+
+    Raises:
+        InputError: E601 at each of them.
+    """
+    found = []
+    for setting in set_:
+        own = setting.startswith("workload.")
+        if not (workloads if own else machines):
+            what = "no workload" if own else "no machine"
+            help_text = None if own else f"of a workload it is `--set workload.{setting}`"
+            flag, message = f"--set {setting}", f"{what} among the files that it could change"
+            found.append(Diagnostic("E601", message, flag, help=help_text))
+    if not machines:
+        message = "no machine among the files that it could change"
+        found += [Diagnostic("E601", message, f"--set-file {file}") for file in set_files]
+    if found:
+        raise InputError.of(found)
+
+
+def _unmatched(
+    machine: str, workload: str, set_: list[str], set_files: list[str], asked: dict[str, Any]
+) -> list[str]:
+    """Rules of a machine that cover nothing of a workload, everything but time tried."""
     from archsim import api
 
-    plan = api.place_only(machine, workload, set_=set_, set_files=set_files)
-    unmatched = [f"W204 {rule} never matched an op of {plan.graph.name}" for rule in plan.unmatched]
-    return unmatched + [f"{code} {text}" for code, text in plan.graph.facts.get("warnings", ())]
+    plan = api.place_only(machine, workload, set_=set_, set_files=set_files, **asked)
+    return [f"W204 {rule} never matched an op of {plan.graph.name}" for rule in plan.unmatched]
 
 
 def _together(wrong: list[InputError]) -> InputError:

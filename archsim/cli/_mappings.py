@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from archsim.core.errors import InputError
+from archsim.core.errors import Diagnostic, InputError, nearest
 
 
 def stages(
@@ -17,7 +17,7 @@ def stages(
         options: overrides and phase, as `api.run` takes them.
 
     Raises:
-        InputError: when the selector covers nothing; the help lists the paths.
+        InputError: E201 when the selector covers nothing; the help is the closest path, or all.
     """
     from archsim import api
     from archsim.system.build import selects
@@ -32,7 +32,11 @@ def stages(
     ]
     if not found:
         paths = ", ".join(rows)
-        raise InputError(f'--op "{selector}" covers no op', help=f"paths are: {paths}")
+        known = {*rows, *(row["op_class"] for row in rows.values())}
+        close = nearest(selector, known)
+        help_text = f'did you mean "{close}"?' if close else f"paths are: {paths}"
+        where = Diagnostic("E201", "", f"--op {selector}")
+        raise InputError("covers no op", help=help_text, where=where)
     return found
 
 

@@ -131,14 +131,21 @@ def is_machine(name: str) -> bool:
 
 def workload(
     name: str, set_: list[str], set_files: list[str], asked: dict[str, Any]
-) -> tuple[dict[str, Any], Any]:
-    """What `show` says about a workload or model, and a description of it that loads again."""
-    from archsim.lowering.lower import describe
-    from archsim.lowering.spec import load_workload
+) -> tuple[dict[str, Any], Any, bool]:
+    """What `show` says about a workload or model, and a description of it that loads again.
 
-    own = [s.removeprefix("workload.") for s in set_]
-    spec, _ = load_workload(name, set_=own, set_files=set_files, **asked)
-    return {"kind": "workload", **describe(spec)}, spec.to_data()
+    Returns:
+        What is known; the description; True where its phase is an example, because none was asked.
+    """
+    from archsim.lowering.lower import describe
+    from archsim.lowering.spec import architecture_of, load_workload
+
+    spec, _ = load_workload(name, set_=set_, set_files=set_files, **asked)
+    found = {"kind": "workload" if spec.phase else "model", **describe(spec)}
+    if spec.phase is not None:
+        return found, spec.to_data(), False
+    phase = architecture_of(spec).default_phase()
+    return found, spec.model_copy(update={"phase": phase}).to_data(), True
 
 
 def workload_text(found: dict[str, Any]) -> str:

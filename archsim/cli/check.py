@@ -8,7 +8,7 @@ from archsim.cli import _options as o
 from archsim.cli import _output as out
 
 EXAMPLES = (
-    "archsim check npu",
+    "archsim check npu llama-3-8b --phase decode --batch 16 --context 2048",
     "archsim check npu llama-3-8b-decode --set memory.hbm.capacity='96 GiB'",
 )
 NEEDS_ARGUMENTS = True
@@ -23,15 +23,22 @@ def command(
     *,
     set_: o.Set = None,
     set_file: o.SetFile = None,
+    phase: o.PhaseKind = None,
+    batch: o.Batch = None,
+    context: o.Context = None,
+    tokens: o.Tokens = None,
+    dim: o.Dim = None,
     fmt: o.TableOrJson = "table",
 ) -> None:
     """Read files and report every mistake in them; simulate nothing.
 
-    A machine and a workload together are checked as a pair: engines, rules and capacity too.
+    A machine and a workload together are checked as a pair: engines, rules and capacity too. A
+    model alone needs no phase.
     """
     from archsim.cli import _examine
 
-    found = _examine.files(files, set_ or [], set_file or [])
+    asked = {"phase": phase, "batch": batch, "context": context, "tokens": tokens}
+    found = _examine.files(files, o.with_dims(set_, dim), set_file or [], asked)
     if fmt == "json":
         out.result(out.json_text(found))
     else:

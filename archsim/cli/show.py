@@ -31,18 +31,21 @@ def command(
 ) -> None:
     """Show a machine, model or workload: values, totals, sources.
 
-    `--format yaml` gives a complete file that loads again.
+    `--format yaml` gives a complete file that loads again, and that of a model a phase to edit.
     """
     from archsim.cli import _portray
 
+    asked = {"phase": phase, "batch": batch, "context": context, "tokens": tokens}
     if _portray.is_machine(name):
+        for flag in (flag for flag, value in asked.items() if value is not None):
+            raise typer.BadParameter("a machine has no phase", param_hint=f"--{flag}")
         found, loadable = _portray.machine(name, set_ or [], set_file or [])
-        text = _portray.machine_text
-    else:
-        asked = {"phase": phase, "batch": batch, "context": context, "tokens": tokens}
-        found, loadable = _portray.workload(name, set_ or [], set_file or [], asked)
-        text = _portray.workload_text
-    _print(fmt, found, loadable, text)
+        _print(fmt, found, loadable, _portray.machine_text)
+        return
+    found, loadable, example = _portray.workload(name, set_ or [], set_file or [], asked)
+    _print(fmt, found, loadable, _portray.workload_text)
+    if example and fmt == "yaml":
+        out.note("note: the phase is an example, where none was asked for: edit it")
 
 
 def _print(fmt: str, found: dict[str, Any], loadable: Any, text: Any) -> None:

@@ -2,7 +2,8 @@
 
 Data and positions are merged together, so that a mistake is reported where its value came from.
 Mappings merge key by key, everything else is replaced, null removes a key. A setting that neither
-the file nor the schema knows is refused, never created.
+the file nor the schema knows is refused, never created. A path may begin with the kind of its
+document, as `workload.phase.batch` does; messages keep it as it was typed.
 """
 
 from __future__ import annotations
@@ -58,11 +59,12 @@ def apply(document: Document, settings: tuple[str, ...], shape: Shape) -> Docume
     for setting in settings:
         flag = f"--set {setting}"
         path, value = _parse(setting, flag)
+        path = path[len(_kind(flag, shape)) :]
         mark = Mark(Source(flag, is_flag=True), 0, 0, 1)
         if _exists(path, value, document, shape):
             _assign(document, path, value, Marks(mark, mark))
         else:
-            found.append(_at(mark, unknown_setting(path, document, shape)))
+            found.append(_at(mark, unknown_setting(path, document, shape, flag)))
     if found:
         raise InputError.of(found)
     return document
@@ -77,6 +79,13 @@ def _parse(setting: str, flag: str) -> tuple[Path_, Any]:
         example = "--set memory.hbm.bandwidth='4 TB/s'"
         raise InputError.of([Diagnostic("E601", message, flag, help=f"example `{example}`")])
     return path, read_value(right, flag)
+
+
+def _kind(flag: str, shape: Shape) -> Path_:
+    """The kind of document that the path of a flag begins with; empty where it says none."""
+    kind = (shape.version() or "").partition("/")[0].rpartition(".")[2]
+    said = bool(kind) and flag.startswith(f"--set {kind}.")
+    return (kind,) if said and not shape.knows((kind,), {}) else ()
 
 
 def _exists(path: Path_, value: Any, document: Document, shape: Shape) -> bool:
@@ -126,20 +135,32 @@ def _assign(document: Document, path: Path_, value: Any, marks: Marks) -> None:
     document.marks[path] = marks
 
 
-def unknown_setting(path: Path_, document: Document, shape: Shape) -> Diagnostic:
-    """E601: an override names a setting that does not exist; the help is the closest path."""
+def unknown_setting(
+    path: Path_, document: Document, shape: Shape, flag: str | None = None
+) -> Diagnostic:
+    """E601: an override names a setting that does not exist; the help is the closest path.
+
+    Args:
+        path: of the setting, below the kind of its document.
+        document: what it is laid over.
+        shape: of the document.
+        flag: as it was typed. Default: where the document has the path from.
+    """
+    kind = _kind(flag or document.mark(path, "key").source.name or "", shape)
     above, known = _where_lost(path, document, shape)
     key, rest = path[len(above)], path[len(above) + 1 :]
     close = nearest(key, known) if isinstance(key, str) else None
     if close:
-        best: str | None = dotted((*above, close, *rest))
+        best: str | None = dotted((*kind, *above, close, *rest))
     else:  # the same key elsewhere, as when the beginning of the path was left out
-        alike = {dotted(p) for p in _paths(document.data, ()) if p != path and p[-1] == path[-1]}
-        best = nearest(dotted(path), alike) or (dotted(above) if above and not known else None)
+        alike = [p for p in _paths(document.data, ()) if p != path and p[-1] == path[-1]]
+        best = nearest(dotted((*kind, *path)), {dotted((*kind, *p)) for p in alike})
+        best = best or (dotted((*kind, *above)) if above and not known else None)
     if best:
         help_text: str | None = f"did you mean `{best}`?"
     else:
-        help_text = f"known {place_in(above)}: {', '.join(known)}" if known else None
+        place = place_in((*kind, *above))
+        help_text = f"known {place}: {', '.join(known)}" if known else None
     return document.diagnostic(path, "E601", "no such setting", help=help_text, on="key")
 
 

@@ -54,6 +54,7 @@ def macro(capacity_bytes: float, width_bits: int, node_nm: int) -> Macro:
     smallest an access costs what it costs there. A port wider than the widest is several of them
     side by side; a narrower one than the narrowest reads that. A node that CACTI does not have is
     scaled from the nearest one that the scaling table knows; leakage scales as energy (assumed).
+    What lies outside CACTI's sizes or widths is `assumed`, and its source says which.
     """
     rows = _rows()
     nodes = {node for node, _ in rows}
@@ -66,12 +67,31 @@ def macro(capacity_bytes: float, width_bits: int, node_nm: int) -> Macro:
     read, write, area, leak = _between(ports, width_bits)
     wider = max(1.0, width_bits / ports[-1][0])
     energy, size = energy_factor(base, node_nm), area_factor(base, node_nm)
-    source, accuracy = SOURCE + f", {base} nm", "derived"
+    source = SOURCE + f", {base} nm"
     if base != node_nm:
         source += f", scaled to {node_nm} nm (Stillmaker and Baas 2017)"
+    outside = _outside({w: rows[base, w] for w, _ in ports}, capacity_bytes, width_bits)
+    source += f"; beyond its points: {' and '.join(outside)}" if outside else ""
+    accuracy = "assumed" if outside else "derived"
     return Macro(
         read * wider * energy, write * wider * energy, area * size, leak * energy, source, accuracy
     )
+
+
+def _outside(
+    points: dict[int, list[tuple[int, Figures]]], capacity: float, width_bits: int
+) -> list[str]:
+    """What of a macro no point of a node encloses, in words."""
+    found = []
+    narrow, wide = min(points), max(points)
+    if not narrow <= width_bits <= wide:
+        found.append(f"{width_bits} bits, where widths are {narrow} to {wide}")
+    used = [max((w for w in points if w <= width_bits), default=narrow)]
+    used.append(min((w for w in points if w >= width_bits), default=wide))
+    least, most = max(points[w][0][0] for w in used), min(points[w][-1][0] for w in used)
+    if not least <= capacity <= most:
+        found.append(f"{capacity:.0f} B, where capacities are {least} to {most}")
+    return found
 
 
 def _sized(rows: list[tuple[int, Figures]], capacity: float) -> Figures:

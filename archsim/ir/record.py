@@ -51,6 +51,37 @@ class MachineRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class BankRecord:
+    """What a stage did to a memory with banks, in one run of it.
+
+    Attributes:
+        memory: name of the memory.
+        stage: path of the stage.
+        repeats: runs of the stage.
+        bursts: of the whole stage.
+        simulated: bursts that went through the engine, on all channels that it stands for.
+        row_hits: of the simulated bursts, those that found their row open.
+        row_misses: those that found the bank closed.
+        row_conflicts: those that found another row open.
+        activates: rows opened for them.
+        refreshes: refresh commands meanwhile.
+        moved: bytes, and time on the port in ps, by tensor.
+    """
+
+    memory: str
+    stage: str
+    repeats: int
+    bursts: int
+    simulated: int
+    row_hits: int
+    row_misses: int
+    row_conflicts: int
+    activates: int
+    refreshes: int
+    moved: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class StageRecord:
     """One stage: an op, the ops fused to it, where and how it ran."""
 
@@ -163,6 +194,7 @@ class RunRecord:
         time_ps: the makespan; the bound's time when nothing was timed.
         timed: True when a schedule was run or reduced, so that rows are there.
         simulated: True when it was run through time, so that stalls are there.
+        banks: what each stage did to each memory with banks, where they were simulated.
         unmatched: rules of the machine that no op matched.
         steps, steps_simulated: of the schedule.
     """
@@ -177,6 +209,7 @@ class RunRecord:
     stages: tuple[StageRecord, ...] = ()
     rows: tuple[RowRecord, ...] = ()
     folds: tuple[FoldRecord, ...] = ()
+    banks: tuple[BankRecord, ...] = ()
     unmatched: tuple[str, ...] = ()
     steps: int = 0
     steps_simulated: int = 0

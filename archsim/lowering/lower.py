@@ -11,6 +11,7 @@ from archsim.core.yamlio import sha256_of
 from archsim.ir.graph import OpGraph
 from archsim.ir.tensor import Role
 from archsim.lowering.architectures.base import Architecture
+from archsim.lowering.flags import usage
 from archsim.lowering.hf.base import model_types
 from archsim.lowering.kv import KvOptions
 from archsim.lowering.model import load_model, models
@@ -36,13 +37,8 @@ def lower(workload: WorkloadSpec) -> OpGraph:
     spec = resolve(workload)
     architecture = architecture_of(spec)
     if spec.phase is None:
-        flags = {
-            "decode": "--phase decode --batch 16 --context 2048",
-            "prefill": "--phase prefill --tokens 2048",
-            "encode": "--phase encode --tokens 512",
-        }
         kinds = [kind for kind in architecture.phases if kind != "mixed"]  # needs a file
-        known = (flags.get(kind, f"--phase {kind}") for kind in kinds)
+        known = (usage(kind, {"batch": 16} if kind == "decode" else {}) for kind in kinds)
         raise InputError(f"{spec.name} needs a phase", code="E102", help=", or ".join(known))
     return _graph(spec, architecture, spec.phase)
 
@@ -57,6 +53,10 @@ def _graph(spec: WorkloadSpec, architecture: Architecture, phase: AnyPhase) -> O
         raise InputError(message, code="E107")
     graph.check()
     warnings = list(architecture.warnings(phase))
+    if spec.model.ignored:
+        listed = ", ".join(spec.model.ignored)
+        has, it = ("has", "it") if len(spec.model.ignored) == 1 else ("have", "them")
+        warnings.append(("W101", f"{listed} of config.json {has} no effect: nothing reads {it}"))
     if spec.dtypes.kv_cache and not architecture.keeps_cache:
         warnings.append(("W101", "dtypes.kv_cache has no effect: the model keeps no KV cache"))
     if spec.kv != KvOptions() and not architecture.keeps_cache:

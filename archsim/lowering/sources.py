@@ -1,4 +1,7 @@
-"""The forms that a workload comes in: names, files and flags become one document, paths numbers."""
+"""The forms that a workload comes in: names and files become one document, paths numbers.
+
+The flags of a phase, which are laid over it, are in `flags`.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsim.core.data import find, names
-from archsim.core.document import Document, Mark, Marks, Path_, Source
+from archsim.core.document import Document
 from archsim.core.errors import Diagnostic, InputError, nearest
-from archsim.core.overrides import merge
 from archsim.core.yamlio import load_yaml
 from archsim.lowering.architectures.layers import Layers
 from archsim.lowering.model import models
@@ -68,32 +70,6 @@ def _wrapped(name: str, model: dict[str, Any]) -> Document:
     return Document.of({"schema": SCHEMA, "name": name, "model": model})
 
 
-def with_flags(document: Document, flags: Mapping[str, Any]) -> Document:
-    """A document with the flags of a phase laid over it; mistakes then point at the flag.
-
-    Where no kind of phase is said, a context means decode, and a batch alone one pass.
-    """
-    if not flags or not isinstance(document.data, dict):
-        return document
-    old = document.data.get("phase")
-    kind = flags.get("phase")
-    if kind is not None and isinstance(old, dict) and old.get("kind") != kind:
-        document = merge(document, Document.of({"phase": None}))
-    data: dict[str, Any] = {}
-    if kind is None and not isinstance(old, dict):
-        if "context" in flags:
-            data["kind"] = "decode"
-        elif "tokens" not in flags:
-            data["kind"] = "infer"
-    marks: dict[Path_, Marks] = {(): document.mark_of(())}
-    for flag, value in flags.items():
-        key = "kind" if flag == "phase" else flag
-        mark = Mark(Source(f"--{flag} {value}", is_flag=True), 0, 0, 1)
-        data[key] = list(value) if isinstance(value, tuple) else value
-        marks["phase", key] = marks["phase",] = Marks(mark, mark)
-    return merge(document, Document({"phase": data}, marks, document.text, document.file))
-
-
 def inlined(ref: ModelRef, document: Document) -> ModelRef:
     """A model whose files are read: a preset's name, or the numbers of an architecture.
 
@@ -110,12 +86,14 @@ def inlined(ref: ModelRef, document: Document) -> ModelRef:
             help=f'did you mean "{close}"?' if close else "`archsim list models` lists them",
         )
     config: Any = ref.config
+    ignored = ref.ignored
     if ref.layers is not None:
         config = Layers(layers=ref.layers)
     elif ref.hf_config is not None:
-        from archsim.lowering.hf.base import read_config
+        from archsim.lowering.hf.base import fields_unread, read_config
 
-        config = read_config(_beside(("model", "hf_config"), ref.hf_config, document))
+        found = load_yaml(_beside(("model", "hf_config"), ref.hf_config, document))
+        config, ignored = read_config(found), fields_unread(found) or None
     elif ref.topology is not None:
         from archsim.lowering.topology import read_topology
 
@@ -128,7 +106,7 @@ def inlined(ref: ModelRef, document: Document) -> ModelRef:
         from archsim.lowering.graph_yaml import read_graph
 
         config = read_graph(_beside(("model", "graph"), ref.graph, document))
-    return ref if ref.preset else type(ref)(config=config)
+    return ref if ref.preset else type(ref)(config=config, ignored=ignored)
 
 
 def traced(routing: Routing, routed: Routed, document: Document) -> Routing:

@@ -7,11 +7,13 @@ numbers that the files hold, defaults are filled in, and the phase suits the mod
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from archsim.core.errors import ArchsimError, InputError
 from archsim.core.spec import Spec, problem
 from archsim.core.yamlio import Document, load_spec
 from archsim.lowering.architectures.layers import ConvRow, GemmRow
@@ -23,7 +25,7 @@ from archsim.lowering.routing import Routing
 if TYPE_CHECKING:
     from archsim.lowering.architectures.base import Architecture
 
-BESIDE = ("format", "dims", "maps")  # say more of a form, and are none
+BESIDE = ("format", "dims", "maps", "ignored")  # say more of a form, and are none
 WRITTEN_OUT = ("layers", "config")  # what files become; people name a file
 
 
@@ -59,6 +61,9 @@ class ModelRef(Spec):
 
     config: AnyArchitecture | None = None
     """An architecture and its numbers written out; what a file is resolved to."""
+
+    ignored: tuple[str, ...] | None = None
+    """Fields of a `config.json` that nothing here reads; the loader writes them down."""
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -122,7 +127,7 @@ def load_workload(
     Args:
         source: a shipped workload or model by name, a workload or op graph YAML, a `config.json` or
             its folder, a topology CSV, or data.
-        set_: settings such as `phase.batch=4`.
+        set_: settings such as `phase.batch=4`, with `workload.` before them or without.
         set_files: files of settings.
         phase: prefill | decode | encode | infer; replaces the file's phase.
         batch: sequences or inputs.
@@ -134,12 +139,37 @@ def load_workload(
         InputError: with every mistake at its line and column, or at its flag.
         Unsupported: for a model type without a builder.
     """
-    from archsim.lowering.sources import open_source, with_flags
+    from archsim.lowering.flags import refusals, with_flags
+    from archsim.lowering.sources import open_source
 
-    flags = {"phase": phase, "batch": batch, "context": context, "tokens": tokens}
-    document = with_flags(open_source(source), {k: v for k, v in flags.items() if v is not None})
-    spec, found = load_spec(document, WorkloadSpec, set_=set_, set_files=set_files)
-    return resolve(spec, found, seed), found
+    given = {"phase": phase, "batch": batch, "context": context, "tokens": tokens}
+    flags = {k: v for k, v in given.items() if v is not None}
+    named = [s if s.startswith("workload.") else f"workload.{s}" for s in set_]  # as people type it
+    opened = open_source(source)
+    try:
+        document = with_flags(opened, flags, named)
+        spec, found = load_spec(document, WorkloadSpec, set_=named, set_files=set_files)
+        return resolve(spec, found, seed), found
+    except InputError:  # say first that the model does not do what flags ask: sizes are beside it
+        name, phases = _phases(opened) if flags else ("", ())
+        better = refusals(name, phases, flags, opened, named) if phases else []
+        if better:
+            raise InputError.of(better) from None
+        raise
+
+
+def _phases(opened: Document) -> tuple[str, tuple[str, ...]]:
+    """Name of a workload and the phases of its model; none where the model cannot be read."""
+    from archsim.lowering.sources import inlined
+
+    data = opened.data if isinstance(opened.data, dict) else {}
+    alone = replace(opened, data={key: v for key, v in data.items() if key != "phase"})
+    try:
+        spec, _ = load_spec(alone, WorkloadSpec)
+        spec = spec.model_copy(update={"model": inlined(spec.model, alone)})
+        return spec.name, architecture_of(spec).phases
+    except ArchsimError:
+        return "", ()
 
 
 def resolve(spec: WorkloadSpec, document: Document | None = None, seed: int = 0) -> WorkloadSpec:

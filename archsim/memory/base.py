@@ -11,6 +11,7 @@ from archsim.core.units import PS_PER_S
 
 if TYPE_CHECKING:
     from archsim.energy.table import EnergyTable
+    from archsim.memory.banked import Banked
 
 
 class MemorySpec(Spec):
@@ -70,6 +71,10 @@ class Memory:
         """
         rate = self.bytes_per_s if efficiency is None else self.peak_bytes_per_s * efficiency
         return max(1, -(-size_bytes * PS_PER_S // int(rate)))
+
+    def banked(self) -> Banked | None:
+        """Its banks, where it is described down to them; None for a port with a bandwidth."""
+        return None
 
     def energy_class(self) -> str:
         """Class of its rows in the energy table."""

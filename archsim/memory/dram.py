@@ -9,11 +9,16 @@ from pydantic import model_validator
 from archsim.core.errors import nearest
 from archsim.core.spec import Bytes, Fraction, PositiveInt, Rate, Seconds, problem
 from archsim.core.units import PS_PER_S
+from archsim.memory.address import AddressMap
 from archsim.memory.base import Memory, MemorySpec
+from archsim.memory.controller import ControllerSpec
 from archsim.memory.standard import load_standard, standard_names
 
 if TYPE_CHECKING:
     from archsim.energy.table import EnergyTable
+    from archsim.memory.banked import Banked
+
+MAPPING = "MOP4CLXOR"
 
 
 class Dram(Memory):
@@ -47,6 +52,13 @@ class Dram(Memory):
         efficiency: Fraction | None = None
         """Share of the peak bandwidth that a long transfer gets; a standard gives its own."""
 
+        controller: ControllerSpec | None = None
+        """How requests are scheduled, refreshed and queued; only with a standard, at `cycle`."""
+
+        mapping: str | None = None
+        """Which address bits name bank, row and column; only with a standard, at `cycle`. Default:
+        MOP4CLXOR, which spreads neighbouring bytes over bank groups."""
+
         energy: str | None = None
         """Class of its rows in the energy table, such as `hbm2`; a standard gives its own."""
 
@@ -59,6 +71,19 @@ class Dram(Memory):
                     "E202",
                     "stacks multiply a standard, and this dram has none",
                     "drop stacks: a flat bandwidth is that of all of them together",
+                )
+            for key in ("controller", "mapping"):
+                if self.standard is None and getattr(self, key) is not None:
+                    raise problem(
+                        "E202",
+                        f"{key} is of the banks of a standard, and this dram has none",
+                        "give it a standard in place of bandwidth",
+                    )
+            if self.controller is not None and self.controller.structure != "unified":
+                raise problem(
+                    "E202",
+                    "a machine's memory has the unified structure",
+                    "`archsim memory` runs the other one",
                 )
             if self.standard is None and self.capacity is None:
                 raise problem("E102", "a flat dram needs a capacity", "capacity: 16 GiB")
@@ -87,6 +112,21 @@ class Dram(Memory):
     def __init__(self, name: str, spec: Spec, clock_hz: float) -> None:
         super().__init__(name, spec, clock_hz)
         self.standard = load_standard(spec.standard) if spec.standard else None
+
+        if spec.mapping is not None and self.standard is not None:
+            AddressMap(self.standard.tables(), 1, spec.mapping)  # refuses one that is none
+
+    def banked(self) -> Banked | None:
+        """Its banks, where the standard describes them and nothing stated stands in their place."""
+        flat = self.spec.efficiency is not None or self.spec.latency is not None
+        if self.standard is None or self.standard.device is None or flat:
+            return None
+        from archsim.memory.banked import Banked
+
+        controller = self.spec.controller or ControllerSpec()
+        channels = self.standard.channels * self.spec.stacks
+        mapping = self.spec.mapping or MAPPING
+        return Banked(self.name, self.standard.tables(), controller, mapping, channels)
 
     @property
     def capacity_bytes(self) -> int:

@@ -10,7 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from archsim.core.errors import InputError, nearest
-from archsim.report.formulas import FORMULAS, Explanation, Stored, of_op, unit_of
+from archsim.report.formulas import FORMULAS, Explanation, Stored, of_op, unit_of, without_unit
+
+SHOWN = 6  # names that a help lists
+ALSO_CALLED = {"latency": "metrics.time_s", "makespan": "metrics.time_s"}
 
 
 def explain(
@@ -24,26 +27,54 @@ def explain(
         metric: dotted path of a value, or the path of an op such as `layer/attn.score`.
 
     Raises:
-        InputError: E701 when there is no such metric; the help names the closest.
+        InputError: E701 when there is no such metric, or several; the help names the closest.
     """
     for row in ops:
         if row["op"] == metric:
             return of_op(result, row)
     known = dict(leaves(result))
     if metric not in known:
-        inner = [path for path in known if path.startswith(f"{metric}.")]
-        close = inner[0] if inner else nearest(metric, [*known, *(str(r["op"]) for r in ops)])
-        raise InputError(
-            f'no metric "{metric}" in this result',
-            code="E701",
-            help=f'did you mean "{close}"?' if close else "see result.json for the names",
-        )
+        said = [name for name, value in known.items() if value is not None]
+        raise _unknown(metric, said, [str(row["op"]) for row in ops])
     value = known[metric]
+    if value is None:
+        return Explanation(metric, value, "", "this run has no such number")
     for pattern, formula in FORMULAS:
         found = re.fullmatch(pattern, metric)
         if found:
             return formula(Stored(result, ops), metric, value, found)
     return Explanation(metric, value, unit_of(metric), "stored as counted; no formula behind it")
+
+
+def _unknown(metric: str, known: Sequence[str], ops: Sequence[str]) -> InputError:
+    """What to say of a name that is none of a value."""
+    words = _words(known)
+    at = words.get(metric.casefold(), metric)  # `energy` is `metrics.energy_j`
+    inner = [path for path in known if path.startswith((f"{at}.", f"{at}["))]
+    if f"{at}.total" in inner:
+        at, inner = f"{at}.total", []
+    if len(inner) == 1:
+        at, inner = inner[0], []
+    if inner:
+        shown = ", ".join(inner[:SHOWN]) + (", ..." if len(inner) > SHOWN else "")
+        message = f'"{metric}" is more than one number of this result'
+        return InputError(message, code="E701", help=f"one of: {shown}")
+    close = at if at != metric else nearest(metric, [*known, *ops, *words])
+    close = words.get(close, close) if close else None
+    help_text = f'did you mean "{close}"?' if close else "see result.json for the names"
+    return InputError(f'no metric "{metric}" in this result', code="E701", help=help_text)
+
+
+def _words(known: Sequence[str]) -> dict[str, str]:
+    """Paths by the names within them, with and without their unit; an answer before all else."""
+    words = {name: path for name, path in ALSO_CALLED.items() if path in known}
+    for path in sorted(known, key=lambda p: (not p.startswith("metrics."), p.count("."), p)):
+        names = path.split(".")
+        for depth, name in enumerate(names[1:] if names[0] == "metrics" else names):
+            whole = ".".join(names[: depth + 1 + (names[0] == "metrics")])
+            words.setdefault(name, whole)
+            words.setdefault(without_unit(name), whole)
+    return words
 
 
 def leaves(data: Any, path: str = "") -> Iterator[tuple[str, Any]]:

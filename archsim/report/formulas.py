@@ -45,17 +45,27 @@ class Explanation:
     components: tuple[str, ...] = field(default=())
 
 
+UNITS = {
+    "_bytes": "B", "_ps": "ps", "_s": "s", "_j": "J", "_w": "W", "_mm2": "mm2",
+    "_cycles": "cycles", "_per_s": "1/s", "_pct": "%",
+}  # fmt: skip
+"""Units by the end of a name; `_per_s` ends in `_s` too, so that the longest one counts."""
+
+
 def unit_of(metric: str) -> str:
     """Unit of a metric, told by the end of the last name that has one."""
-    units = {
-        "_bytes": "B", "_ps": "ps", "_s": "s", "_j": "J", "_w": "W", "_mm2": "mm2",
-        "_cycles": "cycles", "_per_s": "1/s", "_pct": "%",
-    }  # fmt: skip
-    for name in reversed(metric.split(".")):
-        for end, unit in sorted(units.items(), key=lambda u: -len(u[0])):
-            if name.endswith(end):
-                return unit
-    return ""
+    ends = (_end(name) for name in reversed(metric.split(".")))
+    return next((UNITS[end] for end in ends if end), "")
+
+
+def without_unit(name: str) -> str:
+    """A name as people say it: `energy` of `energy_j`."""
+    return name.removesuffix(_end(name))
+
+
+def _end(name: str) -> str:
+    """The unit that a name ends in; empty where it has none."""
+    return max((end for end in UNITS if name.endswith(end)), key=len, default="")
 
 
 @dataclass(frozen=True)
@@ -137,7 +147,8 @@ def _energy(run: Stored, metric: str, value: Any, found: re.Match[str]) -> Expla
     if which == "total":
         parts = run.split(by_component, "J")
     elif which == "per_output_tok":
-        total, text = run.get("metrics", "energy_j", "total"), "total energy over output tokens"
+        total = run.get("metrics", "energy_j", "total")
+        text = f"total energy over {'tokens' if _encodes(run) else 'output tokens'}"
         parts = (Part("metrics.energy_j.total", total, "J"),)
         parts += (Part("model.output_tokens", run.get("model", "output_tokens")),)
     else:
@@ -180,7 +191,13 @@ def _rate(run: Stored, metric: str, value: Any, found: re.Match[str]) -> Explana
     kind = "prompt_tokens" if "prompt" in metric else "output_tokens"
     parts = (Part(f"model.{kind}", run.get("model").get(kind)),
              Part("metrics.time_s", run.get("metrics", "time_s"), "s"))  # fmt: skip
-    return Explanation(metric, value, "tok/s", f"{kind.replace('_', ' ')} over time", parts)
+    said = "tokens" if _encodes(run) else kind.replace("_", " ")
+    return Explanation(metric, value, "tok/s", f"{said} over time", parts)
+
+
+def _encodes(run: Stored) -> bool:
+    """True of an encoder, whose tokens are neither of a prompt nor generated."""
+    return bool(run.get("model").get("phase", {}).get("kind") == "encode")
 
 
 def _power(run: Stored, metric: str, value: Any, _: re.Match[str]) -> Explanation:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsim import __version__
 from archsim.core.units import format_bytes, format_si
+from archsim.report.banks import lines as bank_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,6 +57,7 @@ def _parts(result: dict[str, Any]) -> Iterator[RenderableType]:
         ("Energy", _split(metrics.get("energy_j"), "J")),
         ("Area", _split(metrics.get("area_mm2"), "mm2")),
         ("Bytes moved", _traffic(result.get("traffic", {}))),
+        ("Banks", bank_lines(result.get("banks", {}))),
         ("Held at most", _held(metrics.get("memory_peak_bytes", {}))),
     )
     for title, rows in sections:
@@ -106,11 +108,11 @@ def _answer(result: dict[str, Any]) -> RenderableType:
     if rates:
         kind, *rest = rates
         detail = "".join(f"; {rates[other]} {other} tokens" for other in rest)
-        rows.append(["Throughput", rates[kind], f"{kind} tokens{detail}"])
+        rows.append(["Throughput", rates[kind], f"{_tokens(result, kind)}s{detail}"])
     energy = _get(metrics, "energy_j", "total")
     if energy is not None:
         per_token = _get(metrics, "energy_j", "per_output_tok")
-        detail = f"{_si(per_token, 'J')} per output token" if per_token is not None else ""
+        detail = f"{_si(per_token, 'J')} per {_tokens(result)}" if per_token is not None else ""
         rows.append(["Energy", _si(energy, "J"), detail])
         rows.append(["Power", _si(_get(metrics, "power_w", "mean"), "W"), "mean"])
     area = _si(_get(metrics, "area_mm2", "total"), "mm2")
@@ -123,6 +125,12 @@ def _answer(result: dict[str, Any]) -> RenderableType:
     if used:
         rows.append(["Utilization", f"MFU {_percent(used['mfu'])}", f"MBU {_percent(used['mbu'])}"])
     return _table([], rows)
+
+
+def _tokens(result: dict[str, Any], kind: str = "output") -> str:
+    """What a token is called: an encoder's are neither of a prompt nor generated."""
+    encodes = _get(result, "model", "phase", "kind") == "encode"
+    return "token" if encodes else f"{kind} token"
 
 
 def _against_bound(result: dict[str, Any]) -> str:

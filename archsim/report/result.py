@@ -48,8 +48,19 @@ def op_rows(run: RunRecord, totals: Totals, spent: Spent) -> list[dict[str, Any]
                 "energy_j": spent.by_stage[i],
             }
             | _by_tier(run, totals, i)
+            | _conflicts(totals, i)
         )
     return rows
+
+
+def _conflicts(totals: Totals, stage: int) -> dict[str, int]:
+    """Cycles that operands of an engine wait for a bank, where on-chip banks are counted."""
+    counts = totals.by_stage[stage]
+    return {
+        f"sram_{operand}_conflict_cycles": counts[key]
+        for operand in ("in", "weight", "out")
+        if (key := f"array.{operand}_conflict_cycles") in counts
+    }
 
 
 def _by_tier(run: RunRecord, totals: Totals, stage: int) -> dict[str, int]:

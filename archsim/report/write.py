@@ -17,6 +17,8 @@ from archsim.core.yamlio import sha256_of
 from archsim.ir.record import RunRecord
 from archsim.ir.tensor import Role
 from archsim.report.account import Totals, account
+from archsim.report.banks import banks
+from archsim.report.banks import note as bank_note
 from archsim.report.energy import Spent, spend
 from archsim.report.model import Report
 from archsim.report.provenance import NOT_MODELLED, provenance
@@ -76,7 +78,7 @@ def compose(
         "bound": asdict(least),
         "ratio_to_bound": run.time_ps / least.ps if least.ps else None,
         "machine": _machine(run),
-        "fidelity_notes": [NOTES[options["fidelity"]]],
+        "fidelity_notes": [bank_note(run.banks) if run.banks else NOTES[options["fidelity"]]],
         "warnings": warnings,
         "model": {k: v for k, v in sorted(graph.facts.items()) if k not in hidden},
     }  # fmt: skip
@@ -128,6 +130,7 @@ def _answers(
             "tiers": tiers(run),
         },
         "staging": staging(run),
+        "banks": banks(run),
         # each of these was checked on the way here; a law that fails ends the run
         "checks": dict.fromkeys(LAWS, True),
         "placeholders_used": sorted(

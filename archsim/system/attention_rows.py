@@ -79,7 +79,6 @@ class _AttentionRows:
         step.reserve.append(channel)
         step.put.append(channel)
         size = self._share(flow.size_bytes, last)
-        role = self.w.role(flow.tensor)
         return self.w.store(
-            self._storer(), channel, role, flow.operand, size, self.mapping.efficiency
+            self._storer(), channel, flow.tensor, flow.operand, size, self.mapping.efficiency
         )

@@ -17,9 +17,10 @@ from archsim.ir.flash import FlashMapping, Run
 from archsim.ir.problem import problem
 from archsim.ir.target import Cost, Tiles
 from archsim.sim.program import Leaf, Loop
-from archsim.system.array_cost import array_cost
+from archsim.system.array_cost import array_cost, banked_counts
 from archsim.system.flash import operands
 from archsim.system.flash_lanes import FlashLanes
+from archsim.system.layouts import cache_pattern
 from archsim.system.rows import Draft
 from archsim.system.writer import Part, Writer, duration_ps
 
@@ -172,7 +173,7 @@ class FlashWriter(Writer):
             join.reserve.append(done)
             join.put.append(done)
             size = self.problem.dtypes["out"].bytes(run.b * run.q * self.problem.value_dim)
-            rows.append(self.store(storer, done, self.role(self.names["out"]), "out", size))
+            rows.append(self.store(storer, done, self.names["out"], "out", size))
         if then is None:
             hidden = self.problem.points - self.mapping.executed
             join.counts["skipped.macs"] = hidden * (self.problem.key_dim + self.problem.value_dim)
@@ -195,7 +196,11 @@ class FlashWriter(Writer):
         if self._enters(run):
             width = p.key_dim if word == "k" else p.value_dim
             size = p.dtypes[word].bytes(run.b * run.keys * width)
-            rows.append(self.load(self.cache, channel, name, "weight", size, again=not run.fresh))
+            layout, again = self.machine.spec.layout, not run.fresh
+            where = cache_pattern(self.graph, layout, name, run.b, run.keys)
+            rows.append(
+                self.load(self.cache, channel, name, "weight", size, again=again, pattern=where)
+            )
             step.take.append(channel)
         if frees and self._leaves(run):
             step.free.append(channel)
@@ -233,7 +238,7 @@ class FlashWriter(Writer):
             "array.out_writes": int(cost.out_writes[i]),
             "sram.read": -(-(reads + int(cost.out_reads[i]) * sums) // 8),
             "sram.write": -(-int(cost.out_writes[i]) * sums // 8),
-        }
+        } | banked_counts(cost, i)
         return row
 
 

@@ -114,10 +114,8 @@ class KernelWriter(Writer):
             storer = self.unit(self.engine, "store")
             channel = self.channel(f"store {flow.tensor}", self.cores, storer, DEPTH)
             self._gives(step, channel)
-            size, role = phase.share(flow.size_bytes, last), self.role(flow.tensor)
-            out.append(
-                self.store(storer, channel, role, flow.operand, size, self.mapping.efficiency)
-            )
+            size, share = phase.share(flow.size_bytes, last), self.mapping.efficiency
+            out.append(self.store(storer, channel, flow.tensor, flow.operand, size, share))
         return out
 
     def _gives(self, step: Draft, channel: int) -> None:

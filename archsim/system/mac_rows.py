@@ -16,8 +16,10 @@ from archsim.ir.mapping import REUSED, Mapping
 from archsim.ir.problem import Extents, Ints
 from archsim.ir.reuse import Segment
 from archsim.ir.target import Cost, Tiles
+from archsim.memory.layout import Pattern
 from archsim.sim.program import Leaf
-from archsim.system.array_cost import array_cost
+from archsim.system.array_cost import array_cost, banked_counts
+from archsim.system.layouts import tile_pattern
 from archsim.system.rows import Draft
 from archsim.system.vector_rows import VectorTail
 from archsim.system.writer import Node, Part, Writer, duration_ps
@@ -55,6 +57,14 @@ class MacWriter(Writer):
         name = self.engine.name
         self.array = self.unit(name, "compute")
         self.shapes: list[Shape] = []
+        self.patterns = {
+            operand: self._pattern(operand, tensor)
+            for operand, tensor in (
+                ("in", self.inp),
+                ("weight", self.weight),
+                ("out", self.outs[0]),
+            )
+        }
         nest: Nest = []
         for case, extents in enumerate(self.view.cases):
             nest += self._nest(extents, mapping.cuts(extents), {}, {}, {}, case == 0)
@@ -154,10 +164,17 @@ class MacWriter(Writer):
         channel = self.channel(operand, loader, self.array, slots)
         if moves.enter:
             again = not shape.first[REUSED[operand]]
-            rows.append(self.load(loader, channel, tensor, operand, size, again=again))
+            where = self.patterns[operand]
+            rows.append(
+                self.load(loader, channel, tensor, operand, size, again=again, pattern=where)
+            )
             step.take.append(channel)
         if moves.leave:
             step.free.append(channel)
+
+    def _pattern(self, operand: str, tensor: str) -> Pattern | None:
+        """Where the tiles of an operand lie; None where they follow each other."""
+        return tile_pattern(self.graph, self.machine.spec.layout, self.mapping, operand, tensor)
 
     def _array_row(self, i: int) -> Draft:
         cost, hz, bits = self.cost, self.engine.clock_hz, self.view.bits
@@ -178,7 +195,7 @@ class MacWriter(Writer):
             "array.out_writes": int(cost.out_writes[i]),
             "sram.read": -(-(reads + int(cost.out_reads[i]) * partial) // 8),
             "sram.write": -(-int(cost.out_writes[i]) * partial // 8),
-        }
+        } | banked_counts(cost, i)
         return row
 
     def _out_channel(self, name: str, consumer: int) -> int:
@@ -209,7 +226,7 @@ class MacWriter(Writer):
         channel = self._out_channel("spill", storer)
         step.reserve.append(channel)
         step.put.append(channel)
-        row = self.store(storer, channel, "activation", "partial", self._partial_bytes(i))
+        row = self.store(storer, channel, self.outs[0], "partial", self._partial_bytes(i))
         steps = self.mapping.steps(self.view.largest)
         signal = self.channel("stored", storer, loader, steps["b"] * steps["m"] * steps["n"] + 1)
         row.reserve.append(signal)
@@ -235,7 +252,8 @@ class MacWriter(Writer):
         outputs = int(self.outputs[i])
         if vector is None:
             size = -(-outputs * self.view.bits["out"] // 8)
-            return [self.store(taker, channel, self.role(self.outs[0]), "out", size)]
+            where = self.patterns["out"]
+            return [self.store(taker, channel, self.outs[0], "out", size, pattern=where)]
         rows = shape.size["b"] * shape.size["m"] if shape.first["n"] else 0
         assert self.tail is not None
         return self.tail.rows(outputs, rows, channel, self.view.bits["out"])

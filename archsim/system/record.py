@@ -59,6 +59,7 @@ def record(plan: Plan, bound: BoundRecord, timed: Timed | None) -> RunRecord:
         simulated=run is not None,
         stages=tuple(_stage(stage, repeats) for stage, repeats in stages),
         rows=rows,
+        banks=book.banks,
         folds=tuple(FoldRecord(f.loop, f.period, f.simulated, f.counted)
                     for f in folds if f.loop in {b.block.name for b in plan.blocks}),
         steps=run.steps if run else 0,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from archsim.sim.program import Channel, Leaf, Loop, Program, Row, Unit
+from archsim.system.transfers import Transfer
 
 ISSUE, RETIRE, LOAD, STORE, COMPUTE = range(5)  # roles: the order in which ports are served
 
@@ -25,6 +26,7 @@ class Draft:
     free: list[int] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     holds: dict[str, int] = field(default_factory=dict)  # bytes by memory, taken or given back
+    transfer: Transfer | None = None  # what it moves, where a memory's banks may tell its time
     beside: list[Draft] = field(default_factory=list)  # rows of other units for the same tile
 
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from archsim.ir.flash import FlashMapping
 from archsim.ir.kernel import KernelMapping
+from archsim.ir.record import BankRecord
 from archsim.ir.tensor import Role
 from archsim.sim.program import Leaf, Loop, Program
+from archsim.system.bank_cost import BankCost, Streams
 from archsim.system.flash_rows import FlashWriter
 from archsim.system.kernel_rows import KernelWriter
 from archsim.system.mac_rows import MacWriter
@@ -34,14 +36,16 @@ class Schedule:
     stages: tuple[Stage, ...]
     repeats: tuple[int, ...]  # by stage
     holds: tuple[dict[str, int], ...]  # by row: bytes taken up, or given back, by memory
+    banks: tuple[BankRecord, ...] = ()  # what stages did to memories with banks
 
 
 class Sequencer:
     """Weaves the rows of all stages into one program."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, banks: Streams | None = None, exact: bool = False) -> None:
         self.plan = plan
         self.book = Book()
+        self.costs = None if banks is None else BankCost(self.book, plan, banks, exact=exact)
         self.issue = self.book.unit("issue", ISSUE)
         self.retire = self.book.unit("retire", RETIRE)
         self.window = self.book.channel("window", self.issue, self.retire, WINDOW)
@@ -61,6 +65,7 @@ class Sequencer:
             tuple(self.stages),
             tuple(self.repeats),
             self.book.holds(),
+            tuple(self.costs.records) if self.costs else (),
         )
 
     def _block(self, block: StagedBlock) -> list[Loop | Leaf]:
@@ -77,6 +82,8 @@ class Sequencer:
         for writer in writers:
             part = writer.write()
             settle_depths(writer)
+            if self.costs:
+                self.costs.price(writer.stage, part.tree, count)
             parts.append(part)
             entries.append([r for r in part.first.values() if set(r.take) <= part.staged])
         told, gates = self._waits(block, parts, [w.needs for w in writers])
@@ -234,12 +241,18 @@ def writer_of(stage: Stage) -> type[Writer]:
     return MacWriter if stage.ops[0].is_mac else VectorWriter
 
 
-def schedule(plan: Plan) -> Schedule:
+def schedule(plan: Plan, *, banks: Streams | None = None, exact: bool = False) -> Schedule:
     """The program of a plan, proved to be balanced and to end.
+
+    Args:
+        plan: what runs where.
+        banks: let memories that are described down to their banks say how long transfers take;
+            streams that were simulated before, to which new ones are added.
+        exact: send every burst through them, not a bounded number of each stage.
 
     Raises:
         Deadlock: naming who waits for whom, whatever the durations are.
     """
-    found = Sequencer(plan).schedule()
+    found = Sequencer(plan, banks=banks, exact=exact).schedule()
     found.program.check()
     return found

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from archsim.sim.program import Leaf, Loop
 from archsim.sim.result import RunResult
 from archsim.sim.simulate import simulate
+from archsim.system.bank_cost import Streams
 from archsim.system.place import Plan
 from archsim.system.rows import ISSUE
 from archsim.system.sequence import Schedule, Sequencer, schedule
@@ -32,13 +33,20 @@ class Timed:
 
 
 def timed(
-    plan: Plan, *, fidelity: str, engine: str = "compiled", exact: bool = False, slices: int = 0
+    plan: Plan,
+    *,
+    fidelity: str,
+    engine: str = "compiled",
+    exact: bool = False,
+    slices: int = 0,
+    streams: Streams | None = None,
 ) -> Timed:
     """Run a plan's schedule, or reduce it without time where `fidelity` is analytic.
 
-    With `slices`, the run keeps a timeline of at most so many.
+    With `slices`, the run keeps a timeline of at most so many. `streams` are those that memories
+    with banks were sent before; new ones are added.
     """
-    book = schedule(plan)
+    book = schedule(plan, banks=_banks(fidelity, streams), exact=exact)
     if fidelity == "analytic":
         return _analytic(book)
     run = simulate(book.program, engine=engine, exact=exact, slices=slices)  # type: ignore[arg-type]
@@ -48,16 +56,25 @@ def timed(
     return Timed(book, run.makespan_ps, run.count, critical, run)
 
 
-def makespan_ps(plan: Plan, fidelity: str) -> int:
+def makespan_ps(plan: Plan, fidelity: str, streams: Streams | None = None) -> int:
     """How long a plan takes, and nothing else: no proof before and no critical path after.
+
+    `streams` are those of `timed`.
 
     Raises:
         Deadlock: when units wait for each other.
     """
     if fidelity == "analytic":
         return _analytic(schedule(plan)).time_ps
-    program = Sequencer(plan).schedule().program
+    program = Sequencer(plan, banks=_banks(fidelity, streams)).schedule().program
     return simulate(program, critical_path=False).makespan_ps
+
+
+def _banks(fidelity: str, streams: Streams | None) -> Streams | None:
+    """Banks are simulated at one fidelity only."""
+    if fidelity != "cycle":
+        return None
+    return {} if streams is None else streams
 
 
 def executions(book: Schedule) -> Ints:

@@ -17,6 +17,7 @@ from archsim.core.yamlio import Document, load_spec
 from archsim.energy.table import EnergyRow
 from archsim.interconnect.base import links
 from archsim.memory.base import memories
+from archsim.system.layouts import Layout
 
 SCHEMA = "archsim.hardware/1"
 
@@ -96,6 +97,9 @@ class HardwareBase(Spec):
 
     placement: Placement = Placement()
     """Which memories hold what."""
+
+    layout: Layout = Layout()
+    """How tensors lie in memories with banks: what bank-level timing sees."""
 
     dispatch: tuple[DispatchRule, ...] = ()
     """Which engine runs which op."""

@@ -22,6 +22,7 @@ from archsim.ir.tensor import Role
 from archsim.sim.program import Leaf, Loop
 from archsim.system.homes import BACK, RETURN, STAGE, Lane, area_of, staged_bytes
 from archsim.system.rows import ISSUE, LOAD, STORE, Book, Draft
+from archsim.system.transfers import Transfer
 
 if TYPE_CHECKING:
     from archsim.system.place import Plan
@@ -54,7 +55,7 @@ def bring(w: Writer, row: Draft, tensor: str, size_bytes: int, again: bool) -> N
         piece = -(-size_bytes * far // w.graph.tensors[tensor].bytes)
         before: tuple[Lane, Draft] | None = None
         for lane in lanes:
-            out, into = _move(w, row, lane, w.role(tensor), piece)
+            out, into = _move(w, row, lane, w.role(tensor), tensor, piece)
             if before is not None:
                 _connect(w, f"staged {tensor} from {memory} on {lane[1]}", *before, out, piece)
             _enter(w, lane, out, _waits_for(w, tensor) if late and before is None else ())
@@ -81,7 +82,7 @@ def send(w: Writer, row: Draft, role: str, size_bytes: int) -> None:
         stored = row
         for target, source in pairwise(reversed(w.machine.way_back(memory))):
             lane = (BACK, target, source)
-            out, into = _move(w, row, lane, role, piece)
+            out, into = _move(w, row, lane, role, written[0].tensor, piece)
             _connect(w, f"outwards {role} on {target} to {memory}", lane, stored, out, piece)
             if lane not in w.lanes:
                 w.lanes.add(lane)
@@ -91,7 +92,9 @@ def send(w: Writer, row: Draft, role: str, size_bytes: int) -> None:
         w.part.last[stored.unit] = stored
 
 
-def _move(w: Writer, row: Draft, lane: Lane, role: str, size_bytes: int) -> tuple[Draft, Draft]:
+def _move(
+    w: Writer, row: Draft, lane: Lane, role: str, tensor: str, size_bytes: int
+) -> tuple[Draft, Draft]:
     """Rows of one tile on one lane: read behind one port, written behind the other."""
     _, source, target = lane
     memories, mover = w.machine.memories, w.machine.mover(source, target)
@@ -103,6 +106,8 @@ def _move(w: Writer, row: Draft, lane: Lane, role: str, size_bytes: int) -> tupl
     times[slow] = mover.transfer_ps(memories[(source, target)[slow]], size_bytes)
     out = Draft(reader, w.index, times[0], memories[source].latency_ps)
     into = Draft(writer, w.index, times[1])
+    out.transfer = Transfer(source, tensor, size_bytes, False)
+    into.transfer = Transfer(target, f"{tensor} staged", size_bytes, True)
     out.counts = {
         f"{_count(w, source)}.read.{role}.staged": size_bytes,
         f"hop.{mover.name}.taken": size_bytes,

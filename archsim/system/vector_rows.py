@@ -10,6 +10,7 @@ from archsim.components.base import VectorEngine
 from archsim.ir.op import Access, Op
 from archsim.ir.reuse import segments
 from archsim.sim.program import Leaf
+from archsim.system.layouts import append_pattern
 from archsim.system.plan import is_parameter
 from archsim.system.rows import Draft
 from archsim.system.writer import Node, Part, Writer, duration_ps
@@ -115,7 +116,8 @@ class VectorTail:
         channel = self.w.channel(f"store {access.tensor}", self.unit, storer, self.depth)
         row.reserve.append(channel)
         row.put.append(channel)
-        return self.w.store(storer, channel, self.w.role(access.tensor), "out", size)
+        where = append_pattern(self.graph, self.w.machine.spec.layout, access, size)
+        return self.w.store(storer, channel, access.tensor, "out", size, pattern=where)
 
 
 class VectorWriter(Writer):

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from archsim.core.units import PS_PER_S
+from archsim.memory.layout import Pattern
 from archsim.sim.program import Leaf, Loop
 from archsim.system.homes import Lane
 from archsim.system.place import Plan, Stage
 from archsim.system.rows import COMPUTE, LOAD, STORE, Book, Draft
 from archsim.system.staging import bring, direct_home, send
+from archsim.system.transfers import Transfer
 
 
 @dataclass
@@ -95,11 +97,12 @@ class Writer:
         efficiency: float | None = None,
         *,
         again: bool = False,
+        pattern: Pattern | None = None,
     ) -> Draft:
         """Bring a tile of a tensor in from DRAM.
 
         `efficiency` is the share of the peak bandwidth that it reaches; default: the memory's own.
-        `again`: the tile was read before in this stage.
+        `again`: the tile was read before in this stage. `pattern`: where its tiles lie.
         """
         role = self.role(tensor)
         home = direct_home(self.plan, tensor)
@@ -108,6 +111,8 @@ class Writer:
         self.need(unit, tensor)
         dma, dram = self.machine.dma, self.machine.dram
         row = self.draft(unit, dma.transfer_ps(dram, size_bytes, efficiency), dram.latency_ps)
+        if efficiency is None:
+            row.transfer = Transfer(dram.name, tensor, size_bytes, False, pattern)
         row.reserve.append(channel)
         row.put.append(channel)
         row.counts = {
@@ -129,6 +134,7 @@ class Writer:
         self.book.rehome(channel, unit)
         self.need(unit, tensor)
         row = self.draft(unit, dma.transfer_ps(memory, size_bytes), memory.latency_ps)
+        row.transfer = Transfer(home, tensor, size_bytes, False)
         row.reserve.append(channel)
         row.put.append(channel)
         row.counts = {
@@ -143,14 +149,18 @@ class Writer:
         self,
         unit: int,
         channel: int,
-        role: str,
+        tensor: str,
         operand: str,
         size_bytes: int,
         efficiency: float | None = None,
+        *,
+        pattern: Pattern | None = None,
     ) -> Draft:
-        """Take a tile out to DRAM; `efficiency` as in `load`."""
-        dma, dram = self.machine.dma, self.machine.dram
+        """Take a tile of a tensor out to DRAM; `efficiency` and `pattern` as in `load`."""
+        dma, dram, role = self.machine.dma, self.machine.dram, self.role(tensor)
         row = self.draft(unit, dma.transfer_ps(dram, size_bytes, efficiency))
+        if efficiency is None:
+            row.transfer = Transfer(dram.name, tensor, size_bytes, True, pattern)
         row.take.append(channel)
         row.free.append(channel)
         row.counts = {

@@ -42,7 +42,7 @@ class Adapter:
         self.set_ = tuple(set_)
 
     def run(self, row: Row) -> dict[str, float]:
-        """What archsim says, by metric.
+        """What archsim says, by metric; without those that a row of its kind does not have.
 
         Raises:
             Unsupported: for a row that archsim cannot express, with the reason.

@@ -231,6 +231,8 @@ def _row(suite: Suite, adapter: Adapter, row: Row) -> list[Case]:
         ]
     cases = []
     for metric, text in suite.metrics.items():
+        if metric not in got:
+            continue
         tolerance, gates = Tolerance(text), metric in gated
         want = _number(row[metric], metric, label)
         fine = not gates or tolerance.holds(want, got[metric])

@@ -106,3 +106,38 @@ def test_counts_below_one_are_usage_errors(flag: str) -> None:
     status, text = refused("run", "npu", "llama-3-8b", flag, "0")
     assert status == 2
     assert flag in text
+
+
+def test_an_op_that_is_mistyped_names_the_closest() -> None:
+    chosen = ("map", "npu", "gpt2-small", "--phase", "decode", "--context", "64", "--op")
+    assert refused(*chosen, "fnn") == (
+        3,
+        '--op fnn: error[E201]: covers no op\n      = help: did you mean "ffn"?\n',
+    )
+    status, text = refused(*chosen, "xyzzy")
+    assert status == 3
+    assert text.startswith(
+        "--op xyzzy: error[E201]: covers no op\n      = help: paths are: embed/embed, "
+    )
+
+
+def test_overrides_that_reach_none_of_the_checked_files_are_refused() -> None:
+    assert refused("check", "gpt2-small", "--set", "phase.batch=4") == (
+        3,
+        "--set phase.batch=4: error[E601]: no machine among the files that it could change\n"
+        "      = help: of a workload it is `--set workload.phase.batch=4`\n",
+    )
+    assert refused("check", "npu", "--set", "workload.name=x") == (
+        3,
+        "--set workload.name=x: error[E601]: no workload among the files that it could change\n",
+    )
+    assert refused("check", "gpt2-small", "--set-file", "x.yaml") == (
+        3,
+        "--set-file x.yaml: error[E601]: no machine among the files that it could change\n",
+    )
+
+
+def test_a_machine_is_shown_without_a_phase() -> None:
+    status, text = refused("show", "npu", "--phase", "decode")
+    assert status == 2
+    assert text.endswith("Error: Invalid value for --phase: a machine has no phase\n")

@@ -104,11 +104,41 @@ def test_e108_an_unknown_activation():
 
 def test_e202_heads_that_do_not_divide():
     expected = """
-        config.json:1:1: error[E202]: 3 key-value heads do not divide 4 heads
-            1 | {
-              | ^
+        config.json:8:26: error[E202]: 3 key-value heads do not divide 4 heads
+            8 |   "num_key_value_heads": 3
+              |                          ^
         """
     check(config(**LLAMA, num_key_value_heads=3), expected)
+    expected = """
+        config.json:5:26: error[E202]: 5 attention heads do not divide a hidden size of 64
+            5 |   "num_attention_heads": 5,
+              |                          ^
+        """
+    check(config(**LLAMA | {"num_attention_heads": 5}), expected)
+
+
+def test_contradictions_of_experts_point_at_the_field_and_say_what_would_do():
+    expected = """
+        config.json:10:26: error[E107]: top_k 9 exceeds the 8 experts
+           10 |   "num_experts_per_tok": 9
+              |                          ^
+              = help: top_k: 1 to 8
+        """
+    mixtral = LLAMA | {"model_type": "mixtral", "num_key_value_heads": 2}
+    check(config(**mixtral, num_local_experts=8, num_experts_per_tok=9), expected)
+
+
+def test_a_patch_that_does_not_fit_its_image_is_pointed_at():
+    expected = """
+        config.json:7:17: error[E107]: a patch of 9 does not fit an image of 8 x 8
+            7 |   "patch_size": 9,
+              |                 ^
+        """
+    vit = {
+        "model_type": "vit", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "intermediate_size": 8, "patch_size": 9, "image_size": 8,
+    }  # fmt: skip
+    check(refused("config.json", json.dumps(vit, indent=2)), expected)
 
 
 def test_all_mistakes_of_a_topology_come_together():

@@ -79,10 +79,89 @@ def test_e102_a_model_of_tokens_without_a_phase():
 
 def test_e102_a_flag_without_the_kind_of_phase():
     expected = """
-        --tokens 3: error[E102]: phase needs "kind"
-              = help: example `kind: prefill`
+        error[E102]: llama-3-8b needs a phase
+              = help: --phase prefill --tokens 3
         """
     check(refused("llama-3-8b", tokens=3), expected)
+    expected = """
+        error[E102]: llama-3-8b needs a phase
+              = help: --phase decode --batch 4 --context 2048, or --phase prefill --batch 4 --tokens 2048
+        """  # noqa: E501 - one line on the screen
+    check(refused("llama-3-8b", batch=4), expected)
+    expected = """
+        error[E102]: bert-base needs a phase
+              = help: --phase encode --batch 2 --tokens 512
+        """
+    check(refused("bert-base", batch=2), expected)
+
+
+def test_flags_of_another_phase_are_refused_by_their_names():
+    expected = """
+        --context 2048: error[E601]: prefill takes no --context
+              = help: prefill takes --batch and --tokens
+        --phase prefill: error[E102]: prefill needs --tokens
+              = help: example `--tokens 2048`
+        """
+    check(refused("llama-3-70b", phase="prefill", context=2048), expected)
+    expected = """
+        --tokens 4: error[E601]: decode takes no --tokens
+              = help: decode takes --batch and --context
+        """
+    check(refused("llama-3-8b-decode", tokens=4), expected)
+    expected = """
+        --context 3: error[E601]: no phase of bert-base takes --context
+              = help: --phase encode --tokens 512
+        """
+    check(refused("bert-base", context=3), expected)
+    expected = """
+        --context 3: error[E601]: no phase of resnet-50 takes --context
+              = help: resnet-50 takes --batch, and needs no --phase
+        """
+    check(refused("resnet-50", context=3), expected)
+
+
+def test_a_setting_may_say_what_a_flag_leaves_out():
+    spec, _ = load_workload("gpt2-small", phase="prefill", set_=["workload.phase.tokens=4"])
+    assert spec.phase.to_data() == {"kind": "prefill", "batch": 1, "tokens": 4}
+    spec, _ = load_workload("gpt2-small", tokens=4, set_=["workload.phase.kind=prefill"])
+    assert spec.phase.to_data() == {"kind": "prefill", "batch": 1, "tokens": 4}
+
+
+def test_a_flag_on_a_workload_of_many_sizes_points_to_the_file():
+    text = "model: {preset: gpt2-small}\nphase:\n  kind: mixed\n"
+    text += "  decode: {context: 8}\n  prefill: [{tokens: 8}]\n"
+    expected = """
+        --tokens 4: error[E601]: mixed takes no --tokens
+              = help: mixed takes its sizes from a file
+        """
+    check(refused("w.yaml", HEAD + text, tokens=4), expected)
+
+
+def test_a_phase_that_a_model_has_not_is_said_before_its_sizes():
+    expected = """
+        --phase encode: error[E108]: phase "encode" is not one of infer
+              = help: vit-b-16 has one phase, which needs no --phase
+        """
+    check(refused("vit-b-16", phase="encode"), expected)
+    expected = """
+        --phase encode: error[E108]: phase "encode" is not one of decode, prefill, mixed
+              = help: those are what llama-3-8b's model does
+        """
+    check(refused("llama-3-8b", phase="encode"), expected)
+
+
+def test_settings_of_a_workload_are_named_as_they_are_typed():
+    expected = """
+        --set workload.foo=1: error[E601]: no such setting
+              = help: known in workload: description, dtypes, kv, model, name, phase, routing, schema
+        """  # noqa: E501 - one line on the screen
+    check(refused("llama-3-8b-decode", set_=["workload.foo=1"]), expected)
+    expected = """
+        --set workload.phase.contxt=1: error[E601]: no such setting
+              = help: did you mean `workload.phase.context`?
+        """
+    check(refused("llama-3-8b-decode", set_=["workload.phase.contxt=1"]), expected)
+    check(refused("llama-3-8b-decode", set_=["phase.contxt=1"]), expected)
 
 
 def test_e107_more_tokens_than_positions():
@@ -186,7 +265,7 @@ def test_e204_a_file_of_a_later_version():
 
 def test_e601_a_setting_that_does_not_exist():
     expected = """
-        --set phase.bacth=3: error[E601]: no such setting
-              = help: did you mean `phase.batch`?
+        --set workload.phase.bacth=3: error[E601]: no such setting
+              = help: did you mean `workload.phase.batch`?
         """
     check(refused("llama-3-8b-decode", set_=["phase.bacth=3"]), expected)

@@ -6,8 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from archsim.core.spec import Spec, problem
-from archsim.lowering.architectures._contradictions import contradictions
+from archsim.core.spec import Spec
+from archsim.lowering.architectures._contradictions import contradictions, misfit
 from archsim.lowering.architectures._layers import Kind
 from archsim.lowering.architectures._mla import Mla
 from archsim.lowering.architectures._moe import Experts
@@ -142,7 +142,7 @@ class Transformer(Spec):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         for found in contradictions(self):
-            raise problem(*found)
+            raise misfit(*found)
         return self
 
     @property

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
-from archsim.core.spec import Spec, problem
+from archsim.core.spec import Spec
 from archsim.ir.op import Access, Group, Kind, Op, dims
 from archsim.ir.tensor import Role
+from archsim.lowering.architectures._contradictions import misfit
 from archsim.lowering.parts import Parts
 from archsim.lowering.phase import Count, StoredAs
 from archsim.lowering.primitives import FORMS
@@ -67,18 +68,19 @@ class Experts(Spec):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if self.top_k > self.experts:
-            raise problem("E107", f"top_k {self.top_k} exceeds the {self.experts} experts",
-                          f"top_k: 1 to {self.experts}")  # fmt: skip
+            message = f"top_k {self.top_k} exceeds the {self.experts} experts"
+            raise misfit("top_k", "E107", message, f"top_k: 1 to {self.experts}")
         if self.experts % self.groups or self.top_groups > self.groups:
-            raise problem("E202", f"{self.top_groups} of {self.groups} groups do not fit "
-                          f"{self.experts} experts")  # fmt: skip
+            message = f"{self.top_groups} of {self.groups} groups do not fit {self.experts} experts"
+            raise misfit("groups", "E202", message)
         among = self.experts // self.groups * self.top_groups
         if self.top_k > among:
             message = f"top_k {self.top_k} exceeds the {among} experts of the groups chosen among"
-            raise problem("E107", message, f"top_k: 1 to {among}")
+            raise misfit("top_k", "E107", message, f"top_k: 1 to {among}")
         if not self.shared and (self.shared_ffn or self.shared_gate):
             key = "shared_ffn" if self.shared_ffn else "shared_gate"
-            raise problem("E202", f"{key} is of shared experts, and there are none", "shared: 1")
+            message = f"{key} is of shared experts, and there are none"
+            raise misfit(key, "E202", message, "shared: 1")
         return self
 
     @property

@@ -10,9 +10,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from archsim.core.spec import Spec, problem
+from archsim.core.spec import Spec
 from archsim.ir.graph import Block
 from archsim.ir.op import Access, Dim, Op, dims
+from archsim.lowering.architectures._contradictions import misfit
 from archsim.lowering.architectures._description import Transformer
 from archsim.lowering.architectures.base import Architecture
 from archsim.lowering.architectures.transformer import TransformerBuilder
@@ -60,10 +61,13 @@ class Vit(Spec):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if self.hidden % self.heads:
-            raise problem("E202", f"{self.heads} heads do not divide a width of {self.hidden}")
+            message = f"{self.heads} heads do not divide a width of {self.hidden}"
+            raise misfit("heads", "E202", message)
         if self.patch > min(self.input[1:]):
             size = f"{self.input[1]} x {self.input[2]}"
-            raise problem("E107", f"a patch of {self.patch} does not fit an image of {size}")
+            raise misfit(
+                "patch", "E107", f"a patch of {self.patch} does not fit an image of {size}"
+            )
         return self
 
     @property

@@ -9,14 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from archsim.core.document import Document
-from archsim.core.errors import Unsupported, nearest
+from archsim.core.errors import InputError, Unsupported, nearest
 from archsim.core.registry import Registry
 from archsim.core.spec import Spec
 from archsim.core.yamlio import load_yaml, validate
 from archsim.lowering.architectures._description import Transformer
+from archsim.lowering.hf._origins import place_of, unread
 
 ActivationName = Literal[
     "silu", "swish", "relu", "gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"
@@ -57,10 +58,19 @@ class Unbuildable(Exception):
         self.field, self.reason = field, reason
 
 
+class Misfit(ValueError):
+    """Fields that contradict each other; holds the key of the spec that the mistake is about."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 def head_width(head_dim: int | None, hidden: int, heads: int) -> int:
     """Width of a head: as stated, or the hidden size over the heads."""
     if head_dim is None and hidden % heads:
-        raise ValueError(f"{heads} attention heads do not divide a hidden size of {hidden}")
+        message = f"{heads} attention heads do not divide a hidden size of {hidden}"
+        raise Misfit("heads", message)
     return head_dim or hidden // heads
 
 
@@ -92,8 +102,15 @@ def read_config(path: str | Path | Document) -> Spec:
     except Unbuildable as error:
         where = document.diagnostic((error.field,), "E301", error.reason)
         raise Unsupported(error.reason, code="E301", where=where) from None
-    except ValueError as error:
-        raise document.error((), "E202", _reason(error)) from None
+    except Misfit as error:
+        raise document.error(place_of(error.key, document), "E202", str(error)) from None
+    except ValidationError as error:
+        raise _contradiction(error, document) from None
+
+
+def fields_unread(document: Document) -> tuple[str, ...]:
+    """Fields of a `config.json` that may change the cost and have no effect here."""
+    return unread(document, _type_of(document))
 
 
 def _type_of(document: Document) -> type[HfConfig]:
@@ -114,7 +131,11 @@ def _type_of(document: Document) -> type[HfConfig]:
     raise Unsupported(message, code="E301", help=help_text, where=where)
 
 
-def _reason(error: ValueError) -> str:
-    """The message of the first mistake between fields."""
-    found = getattr(error, "errors", None)
-    return str(found()[0]["msg"]) if found else str(error)
+def _contradiction(error: ValidationError, document: Document) -> InputError:
+    """The first mistake between numbers, at the field that one of them came from."""
+    first = error.errors(include_url=False)[0]
+    said = first.get("ctx", {})
+    key = str(said.get("key") or (first["loc"] or ("",))[-1])
+    message = str(said.get("message") or first["msg"])
+    path, code = place_of(key, document), str(said.get("code") or "E202")
+    return document.error(path, code, message, help=said.get("help"))

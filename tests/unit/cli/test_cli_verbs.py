@@ -192,6 +192,25 @@ def test_check_names_what_it_read(archsim: Program) -> None:
     assert kinds == [("npu", "hardware"), ("llama-3-8b-decode", "workload")]
 
 
+def test_check_reads_a_model_alone_without_a_phase(archsim: Program) -> None:
+    done = archsim("check", "llama-3-8b")
+    assert (done.status, done.stdout, done.stderr) == (0, "llama-3-8b  model  llama-3-8b\n", "")
+
+
+def test_check_takes_the_phase_of_a_model_that_is_paired(archsim: Program) -> None:
+    alone = archsim("check", "npu", "gpt2-small")
+    assert alone.stderr.startswith("error[E102]: gpt2-small needs a phase\n")
+    done = archsim("check", "npu", "gpt2-small", "--phase", "prefill", "--tokens", "64")
+    assert (done.status, done.stderr) == (0, "")
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ["hardware", "workload"]
+
+
+def test_check_warns_about_a_workload_alone(archsim: Program) -> None:
+    done = archsim("check", "resnet-50", "--set", "workload.dtypes.kv_cache=fp8")
+    text = "warning: W101 dtypes.kv_cache has no effect: the model keeps no KV cache\n"
+    assert (done.status, done.stderr) == (0, text)
+
+
 def test_check_prints_the_mistakes_of_all_files_together(archsim: Program, tmp_path: Path) -> None:
     text = (ROOT / "configs" / "npu.yaml").read_text()
     (tmp_path / "a.yaml").write_text(text.replace("banks:", "bank:"))
@@ -236,6 +255,15 @@ def test_show_of_a_model_gives_what_is_known_about_it(archsim: Program) -> None:
 def test_a_shown_workload_loads_again(archsim: Program) -> None:
     Path("w.yaml").write_text(archsim("show", "llama-3-8b-decode", "--format", "yaml").stdout)
     assert archsim("check", "w.yaml").status == 0
+
+
+def test_a_shown_model_runs_with_the_phase_that_it_notes(archsim: Program) -> None:
+    done = archsim("show", "gpt2-small", "--format", "yaml")
+    assert done.stderr == "note: the phase is an example, where none was asked for: edit it\n"
+    Path("m.yaml").write_text(done.stdout)
+    assert archsim("run", "npu", "m.yaml", "--fidelity", "bound").status == 0
+    asked = archsim("show", "gpt2-small", "--phase", "prefill", "--tokens", "4", "--format", "yaml")
+    assert asked.stderr == ""
 
 
 def test_map_prints_the_loop_nest_and_bytes_of_the_chosen_ops(archsim: Program) -> None:

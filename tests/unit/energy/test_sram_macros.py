@@ -83,7 +83,7 @@ def test_a_port_twice_the_widest_costs_twice_the_access():
 
 
 def test_a_byte_through_a_port_narrower_than_the_narrowest_pays_for_all_of_it():
-    assert macro(64 * KIB, 8, 45) == macro(64 * KIB, 64, 45)
+    assert figures(macro(64 * KIB, 8, 45)) == figures(macro(64 * KIB, 64, 45))
     byte = load_table("45nm").sram(64 * KIB, 8, 1).read.pj
     assert byte == macro(64 * KIB, 64, 45).read_pj
 

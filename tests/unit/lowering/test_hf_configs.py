@@ -7,8 +7,9 @@ import pytest
 from archsim.core.errors import InputError, Unsupported
 from archsim.core.yamlread import read_text
 from archsim.lowering.hf.base import model_types, read_config
-from archsim.lowering.lower import describe
+from archsim.lowering.lower import describe, lower
 from archsim.lowering.model import load_model
+from archsim.lowering.spec import load_workload
 from tests.unit.lowering.test_hf_families import PARAMETERS
 
 # fields of the released files that decide sizes, with some that do not
@@ -132,3 +133,38 @@ def test_a_bare_config_is_described_like_a_shipped_model(tmp_path):
         found, shipped = describe(source), describe("llama-3-8b")
         for key in ("parameters", "macs_per_token", "kv_bytes_per_token", "context", "layers"):
             assert found[key] == shipped[key]
+
+
+# every field of the released file of meta-llama/Meta-Llama-3-8B
+WHOLE = LLAMA_3_8B | {
+    "attention_dropout": 0.0, "bos_token_id": 128000, "eos_token_id": 128001,
+    "initializer_range": 0.02, "transformers_version": "4.40.0.dev0", "use_cache": True,
+}  # fmt: skip
+
+
+def warned(folder, config):
+    file = folder / "config.json"
+    file.write_text(json.dumps(config))
+    graph = lower(load_workload(file, phase="decode", context=8)[0])
+    return graph.facts["warnings"]
+
+
+def test_a_field_that_nothing_reads_and_that_may_cost_is_said(tmp_path):
+    assert warned(tmp_path, WHOLE) == []
+    assert warned(tmp_path, WHOLE | {"sliding_window": None, "use_sliding_window": False}) == []
+    one = warned(tmp_path, WHOLE | {"final_logit_softcapping": 30.0})
+    text = "final_logit_softcapping of config.json has no effect: nothing reads it"
+    assert one == [("W101", text)]
+    two = warned(tmp_path, WHOLE | {"sliding_window": 4, "quantization_config": {"bits": 4}})
+    text = "quantization_config, sliding_window of config.json have no effect: nothing reads them"
+    assert two == [("W101", text)]
+
+
+def test_what_nothing_reads_is_still_said_of_a_workload_that_stands_alone(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(WHOLE | {"sliding_window": 4}))
+    spec, _ = load_workload(file, phase="decode", context=8)
+    assert spec.model.ignored == ("sliding_window",)
+    again, _ = load_workload(spec.to_data())
+    assert again == spec
+    assert lower(again).facts["warnings"] == lower(spec).facts["warnings"] != []

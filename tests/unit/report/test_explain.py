@@ -91,6 +91,14 @@ def test_every_op_has_an_answer(report: Report) -> None:
         ("metrics.tim_s", 'did you mean "metrics.time_s"?'),
         ("metrics.energy_j", 'did you mean "metrics.energy_j.total"?'),
         ("layer/attn.scores", 'did you mean "layer/attn.score"?'),
+        ("time", 'did you mean "metrics.time_s"?'),
+        ("latency", 'did you mean "metrics.time_s"?'),
+        ("Energy", 'did you mean "metrics.energy_j.total"?'),
+        ("power", 'did you mean "metrics.power_w.mean"?'),
+        ("mfu", 'did you mean "metrics.utilization.mfu"?'),
+        ("mfuu", 'did you mean "metrics.utilization.mfu"?'),
+        ("area", 'did you mean "metrics.area_mm2.total"?'),
+        ("xyzzy", "see result.json for the names"),
     ],
 )
 def test_an_unknown_metric_is_answered_with_the_closest(
@@ -100,3 +108,22 @@ def test_an_unknown_metric_is_answered_with_the_closest(
         explain(report.result, report.ops, metric)
     said: Any = caught.value.render()
     assert said == (f'error[E701]: no metric "{metric}" in this result\n      = help: {help_text}')
+
+
+def test_a_name_of_several_numbers_is_answered_with_them(report: Report) -> None:
+    with pytest.raises(InputError) as caught:
+        explain(report.result, report.ops, "stalls")
+    names = list(report.result["stalls"])
+    assert len(names) == 6
+    assert caught.value.render() == (
+        'error[E701]: "stalls" is more than one number of this result\n'
+        f"      = help: one of: {', '.join(f'stalls.{name}' for name in names)}"
+    )
+    with pytest.raises(InputError) as caught:
+        explain(report.result, report.ops, "traffic")
+    assert str(caught.value.help).endswith(", ...")
+
+
+def test_a_number_that_a_run_has_not_says_so(report: Report) -> None:
+    found = explain(report.result, report.ops, "metrics.latency")
+    assert (found.value, found.formula) == (None, "this run has no such number")

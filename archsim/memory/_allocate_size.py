@@ -1,0 +1,91 @@
+"""Greedy by size: the largest tensors get their addresses first, for the whole of their lives.
+
+The placement is that of Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
+Inference" (2020). A life that finds no room is cut at its longest idle time, or a neighbour's is;
+each cut costs an eviction and a fetch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from archsim.memory.lifetimes import Flow, Stay
+
+Life = tuple[int, int, int]  # tensor, begin, end (excluded)
+
+
+class Cut(NamedTuple):
+    """A place where a life may be parted: how much that frees, and the two halves."""
+
+    gain: tuple[int, int]  # idle steps, bytes
+    life: Life
+    halves: tuple[Life, Life]
+
+
+def lowest(flow: Flow, placed: Iterable[Stay], life: Life) -> int:
+    """The lowest address at which a life overlaps none of those placed."""
+    x, begin, end = life
+    size = flow.tensors[x].bytes
+    address = 0
+    taken = sorted(
+        (s.address_bytes, s.address_bytes + flow.tensors[s.tensor].bytes)
+        for s in placed
+        if s.begin < end and begin < s.end
+    )
+    for low, high in taken:
+        if low - address >= size:
+            break
+        address = max(address, high)
+    return address
+
+
+def by_size(flow: Flow, order: Sequence[int], budget_bytes: int) -> list[Stay]:
+    """Stays of every tensor, the largest placed first.
+
+    Args:
+        flow: every op of which fits the budget by itself.
+        order: in which the ops run.
+        budget_bytes: the scratchpad's.
+    """
+    uses = flow.uses(order)
+    lives = [(x, times[0], times[-1] + 1) for x, times in uses.items() if times]
+    return placed_or_cut(flow, lives, uses, budget_bytes)
+
+
+def placed_or_cut(
+    flow: Flow, lives: Iterable[Life], uses: dict[int, list[int]], budget_bytes: int
+) -> list[Stay]:
+    """Stays for lives, some of them parted where they would not fit.
+
+    Args:
+        flow: whose tensors they are.
+        lives: each begins and ends with a use.
+        uses: of every tensor, as `Flow.uses` has them.
+        budget_bytes: the scratchpad's.
+    """
+    waiting = list(lives)
+    while True:
+        placed: list[Stay] = []
+        for life in sorted(waiting, key=lambda s: (-flow.tensors[s[0]].bytes, s[1], s[0])):
+            address = lowest(flow, placed, life)
+            if address + flow.tensors[life[0]].bytes > budget_bytes:
+                break
+            placed.append(Stay(*life, address))
+        else:
+            return placed
+        near = [(s.tensor, s.begin, s.end) for s in placed if s.begin < life[2] and life[1] < s.end]
+        cut = max(cuts for near_life in (life, *near) for cuts in _cuts(flow, near_life, uses))
+        waiting.remove(cut.life)
+        waiting += cut.halves
+
+
+def _cuts(flow: Flow, life: Life, uses: dict[int, list[int]]) -> Iterable[Cut]:
+    """Every way to part a life between two of its uses."""
+    x, begin, end = life
+    inside = [t for t in uses[x] if begin <= t < end]
+    for last, again in pairwise(inside):
+        yield Cut(
+            (again - last - 1, flow.tensors[x].bytes), life, ((x, begin, last + 1), (x, again, end))
+        )

@@ -1,0 +1,179 @@
+"""What transfers cost in memories with banks: their bursts go through the bank-level engine.
+
+The transfers of a stage form a stream in the order in which the stage issues them. It goes through
+the memory's controller once, back to back: each kind of transfer then has the time by which it
+moved the end of the stream, refresh and its neighbours' interference included. Long stages repeat
+themselves, so that only a bounded number of bursts is streamed, and alike stages share one stream.
+Durations do not depend on absolute time: layers fold as they do without banks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from archsim.ir.record import BankRecord
+from archsim.memory.banked import Banked, Stream
+from archsim.sim.program import Loop
+from archsim.system.bank_streams import (
+    Places,
+    Tree,
+    counted,
+    enough,
+    first_channel,
+    most_iterations,
+    run_bytes,
+    walk,
+)
+from archsim.system.place import Plan, Stage
+from archsim.system.rows import Book, Draft
+from archsim.system.transfers import Transfer
+
+BURSTS = 1 << 15  # streamed of a stage where one channel stands for all: some 20 refresh intervals
+MIXED = 1 << 17  # where pieces are so short that all channels are simulated, on all together
+NO_BOUND = 1 << 62
+
+
+@dataclass(frozen=True)
+class Prices:
+    """A stream that was simulated, and what each kind of transfer took of it, by place."""
+
+    stream: Stream
+    hold_ps: tuple[int, ...]
+
+
+Streams = dict[object, Prices]
+
+
+class BankCost:
+    """Prices the rows of stages, one stage after the other."""
+
+    def __init__(
+        self, book: Book, plan: Plan, known: Streams | None = None, *, exact: bool = False
+    ) -> None:
+        """`known`: streams of other runs, which is added to."""
+        self.book, self.plan, self.exact = book, plan, exact
+        self.known = {} if known is None else known
+        self.banked: dict[str, Banked] = {
+            name: banked
+            for name, memory in sorted(plan.machine.memories.items())
+            if (banked := memory.banked()) is not None
+        }
+        self.tensor_bytes = {name: t.bytes for name, t in plan.graph.tensors.items()}
+        self.records: list[BankRecord] = []
+
+    def price(self, stage: Stage, tree: Tree, repeats: int) -> None:
+        """Give the rows of a stage the durations that the banks need."""
+        times = counted(tree) if self.banked else {}
+        for name, memory in self.banked.items():
+            mine = {
+                row: transfer
+                for row in times
+                if (transfer := self.book.drafts[row].transfer) and transfer.memory == name
+            }
+            if not mine:
+                continue
+            found = self._prices(memory, tree, mine)
+            for hold_ps, (row, transfer) in zip(found.hold_ps, mine.items(), strict=True):
+                self._settle(self.book.drafts[row], transfer, hold_ps, memory.latency_ps)
+            self._note(name, stage, repeats, mine, times, found.stream)
+
+    def _prices(self, memory: Banked, tree: Tree, mine: Mapping[int, Transfer]) -> Prices:
+        stripe = memory.channels * memory.access_bytes
+        alike = all(run_bytes(t) >= stripe for t in mine.values())  # channels are equally busy
+        bursts = {i: -(-t.size_bytes // memory.access_bytes) for i, t in mine.items()}
+        bound = NO_BOUND if self.exact else BURSTS * memory.channels if alike else MIXED
+        most = most_iterations(tree, bursts, bound)
+        key = (
+            memory.name,
+            most,
+            self._alike(mine),
+            _form(tree, {r: i for i, r in enumerate(mine)}),
+        )
+        if key not in self.known:
+            kinds = enough((i for i in walk(tree, most) if i in mine), bursts, bound)
+            self.known[key] = self._simulate(memory, kinds, mine, alike=alike)
+        return self.known[key]
+
+    def _alike(self, mine: Mapping[int, Transfer]) -> tuple[object, ...]:
+        """Transfers without the names of their tensors."""
+        names = list(dict.fromkeys(t.tensor for t in mine.values()))
+        return tuple(
+            (
+                names.index(t.tensor),
+                self.tensor_bytes.get(t.tensor),
+                t.size_bytes,
+                t.write,
+                t.pattern,
+            )
+            for t in mine.values()
+        )
+
+    def _simulate(
+        self, memory: Banked, kinds: list[int], mine: Mapping[int, Transfer], *, alike: bool
+    ) -> Prices:
+        """Send a sequence of transfers through the controller."""
+        places = Places(self.tensor_bytes, memory.access_bytes)
+        parts = [places.next(mine[i]) for i in kinds]
+        if alike:
+            parts = [first_channel(p, memory.channels, memory.access_bytes) for p in parts]
+        sizes = np.array([len(p) for p in parts], dtype=np.int64)
+        writes = np.repeat(np.array([mine[i].write for i in kinds], dtype=np.int64), sizes)
+        stream = memory.serve(np.concatenate(parts), writes, np.cumsum(sizes), alike=alike)
+        which = np.asarray(kinds, dtype=np.int64)
+        means = (round(float(stream.hold_ps[which == i].mean())) for i in mine)
+        return Prices(stream, tuple(max(1, mean) for mean in means))
+
+    def _settle(self, row: Draft, transfer: Transfer, hold_ps: int, latency_ps: int) -> None:
+        """The port is held as long as the banks need, or the DMA with its setup if that is more."""
+        flat = self.plan.machine.memories[transfer.memory].transfer_ps(transfer.size_bytes)
+        beyond = row.dur_ps - flat  # setup, or a DMA slower than the memory
+        row.dur_ps = max(hold_ps + beyond, 1) if beyond else hold_ps
+        if not transfer.write:
+            row.lag_ps = latency_ps
+
+    def _note(
+        self,
+        name: str,
+        stage: Stage,
+        repeats: int,
+        mine: Mapping[int, Transfer],
+        times: Mapping[int, int],
+        stream: Stream,
+    ) -> None:
+        moved: dict[str, tuple[int, int]] = {}
+        for row, t in mine.items():
+            size, held = moved.get(t.tensor, (0, 0))
+            runs, dur_ps = times[row], self.book.drafts[row].dur_ps
+            moved[t.tensor] = size + t.size_bytes * runs, held + dur_ps * runs
+        access = self.banked[name].access_bytes
+        self.records.append(
+            BankRecord(
+                name,
+                stage.path,
+                repeats,
+                bursts=sum(-(-t.size_bytes // access) * times[row] for row, t in mine.items()),
+                simulated=stream.bursts,
+                row_hits=stream.row_hits,
+                row_misses=stream.row_misses,
+                row_conflicts=stream.row_conflicts,
+                activates=stream.activates,
+                refreshes=stream.refreshes,
+                moved=moved,
+            )
+        )
+
+
+def _form(tree: Tree, place: Mapping[int, int]) -> object:
+    """A tree of which only the transfers matter: equal for stages that stream alike."""
+    form: list[object] = []
+    for node in tree:
+        if isinstance(node, Loop):
+            body = _form(node.body, place)
+            if body:
+                form.append((node.n, body))
+        else:
+            form += [place[row] for row in node.rows if row in place]
+    return tuple(form)
