@@ -38,10 +38,18 @@ NO_BOUND = 1 << 62
 
 @dataclass(frozen=True)
 class Prices:
-    """A stream that was simulated, and what each kind of transfer took of it, by place."""
+    """A stream that was simulated, and what each kind of transfer took of it.
+
+    Transfers of a tensor that differ in size only are one kind: they cost by the byte.
+    """
 
     stream: Stream
-    hold_ps: tuple[int, ...]
+    kinds: tuple[int, ...]  # of each transfer that the stage has, in their order
+    ps_per_byte: tuple[float, ...]  # by kind
+
+    def hold_ps(self, place: int, size_bytes: int) -> int:
+        """Time on the port of the transfer at a place."""
+        return max(1, round(self.ps_per_byte[self.kinds[place]] * size_bytes))
 
 
 Streams = dict[object, Prices]
@@ -76,7 +84,8 @@ class BankCost:
             if not mine:
                 continue
             found = self._prices(memory, tree, mine)
-            for hold_ps, (row, transfer) in zip(found.hold_ps, mine.items(), strict=True):
+            for place, (row, transfer) in enumerate(mine.items()):
+                hold_ps = found.hold_ps(place, transfer.size_bytes)
                 self._settle(self.book.drafts[row], transfer, hold_ps, memory.latency_ps)
             self._note(name, stage, repeats, mine, times, found.stream)
 
@@ -93,8 +102,9 @@ class BankCost:
             _form(tree, {r: i for i, r in enumerate(mine)}),
         )
         if key not in self.known:
-            kinds = enough((i for i in walk(tree, most) if i in mine), bursts, bound)
-            self.known[key] = self._simulate(memory, kinds, mine, alike=alike)
+            kind = _kinds(mine)
+            rows = enough((i for i in walk(tree, most) if i in mine), bursts, kind, bound)
+            self.known[key] = self._simulate(memory, rows, mine, kind, alike=alike)
         return self.known[key]
 
     def _alike(self, mine: Mapping[int, Transfer]) -> tuple[object, ...]:
@@ -112,19 +122,29 @@ class BankCost:
         )
 
     def _simulate(
-        self, memory: Banked, kinds: list[int], mine: Mapping[int, Transfer], *, alike: bool
+        self,
+        memory: Banked,
+        rows: list[int],
+        mine: Mapping[int, Transfer],
+        kind: Mapping[int, int],
+        *,
+        alike: bool,
     ) -> Prices:
         """Send a sequence of transfers through the controller."""
         places = Places(self.tensor_bytes, memory.access_bytes)
-        parts = [places.next(mine[i]) for i in kinds]
+        parts = [places.next(mine[i]) for i in rows]
         if alike:
             parts = [first_channel(p, memory.channels, memory.access_bytes) for p in parts]
         sizes = np.array([len(p) for p in parts], dtype=np.int64)
-        writes = np.repeat(np.array([mine[i].write for i in kinds], dtype=np.int64), sizes)
+        writes = np.repeat(np.array([mine[i].write for i in rows], dtype=np.int64), sizes)
         stream = memory.serve(np.concatenate(parts), writes, np.cumsum(sizes), alike=alike)
-        which = np.asarray(kinds, dtype=np.int64)
-        means = (round(float(stream.hold_ps[which == i].mean())) for i in mine)
-        return Prices(stream, tuple(max(1, mean) for mean in means))
+        which = np.array([kind[i] for i in rows])
+        moved = np.array([mine[i].size_bytes for i in rows], dtype=np.int64)
+        rates = tuple(
+            float(stream.hold_ps[which == k].sum() / moved[which == k].sum())
+            for k in range(max(kind.values()) + 1)
+        )
+        return Prices(stream, tuple(kind.values()), rates)
 
     def _settle(self, row: Draft, transfer: Transfer, hold_ps: int, latency_ps: int) -> None:
         """The port is held as long as the banks need, or the DMA with its setup if that is more."""
@@ -164,6 +184,15 @@ class BankCost:
                 moved=moved,
             )
         )
+
+
+def _kinds(mine: Mapping[int, Transfer]) -> dict[int, int]:
+    """Number of the kind of each transfer, by row."""
+    number: dict[object, int] = {}
+    return {
+        row: number.setdefault((t.tensor, t.write, t.pattern), len(number))
+        for row, t in mine.items()
+    }
 
 
 def _form(tree: Tree, place: Mapping[int, int]) -> object:

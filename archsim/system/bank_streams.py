@@ -80,22 +80,25 @@ def walk(tree: Tree, most: int) -> Iterator[int]:
             yield from node.rows
 
 
-def enough(rows: Iterable[int], bursts: Mapping[int, int], bound: int) -> list[int]:
+def enough(
+    rows: Iterable[int], bursts: Mapping[int, int], kind: Mapping[int, int], bound: int
+) -> list[int]:
     """The rows up to a bound on bursts, but not before each kind has come once.
 
     Args:
         rows: of the stream, in order.
-        bursts: of one execution, by row: all the kinds that there are.
+        bursts: of one execution, by row.
+        kind: of each row.
         bound: bursts.
     """
     kept: list[int] = []
-    seen: set[int] = set()
+    unseen = set(kind.values())
     total = 0
     for row in rows:
-        if total >= bound and len(seen) == len(bursts):
+        if total >= bound and not unseen:
             break
         kept.append(row)
-        seen.add(row)
+        unseen.discard(kind[row])
         total += bursts[row]
     return kept
 

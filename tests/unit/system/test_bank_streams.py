@@ -38,8 +38,9 @@ def test_loops_are_cut_to_keep_a_bound_on_bursts():
 
 
 def test_a_stream_ends_at_its_bound_but_not_before_each_kind_has_come():
-    assert enough([0, 0, 0, 1, 0], {0: 5, 1: 1}, bound=10) == [0, 0, 0, 1]
-    assert enough([0, 1, 0, 1, 0], {0: 5, 1: 1}, bound=10) == [0, 1, 0]
+    bursts, kinds = {0: 5, 1: 1, 2: 1}, {0: 0, 1: 1, 2: 1}
+    assert enough([0, 0, 0, 1, 0], bursts, kinds, bound=10) == [0, 0, 0, 1]
+    assert enough([0, 1, 0, 2, 0], bursts, kinds, bound=10) == [0, 1, 0]
 
 
 def test_tiles_without_a_pattern_follow_each_other_and_begin_again_at_the_end():
