@@ -61,6 +61,21 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Picks:
+    """Which of a stack of alike operands a ragged op uses, as experts of a layer.
+
+    Attributes:
+        of: the stack; ops of one stack, of whichever step, have the same name here.
+        items: place in the stack of each problem of B, in the order of the op's groups.
+        by: tensor that holds the choice: it is known once that is written.
+    """
+
+    of: str
+    items: tuple[int, ...]
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """Convolution geometry, per spatial axis (height, width), in elements."""
 
@@ -90,6 +105,7 @@ class Op:
         queries: attention: query positions in M, whose rows are query-major; 0 for other ops. Query
             i of them attends to keys up to `keys - queries + i` where it is causal.
         reach: attention: a query attends only to the last so many of those keys; None means all.
+        picks: which items of its stacked second operand the op uses; None where it has none.
     """
 
     name: str
@@ -106,6 +122,7 @@ class Op:
     causal: bool = False
     queries: int = 0
     reach: int | None = None
+    picks: Picks | None = None
 
     @property
     def is_mac(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import fsum, inf
 
 from archsim.ir.graph import OpGraph
@@ -32,6 +32,7 @@ class MachineRecord:
         mac_engines: names of those engines.
         area_mm2, leakage_w: by component.
         prices: by counted action; None for counts that spend nothing.
+        movers: the two memories that each DMA joins.
     """
 
     name: str
@@ -43,6 +44,7 @@ class MachineRecord:
     area_mm2: Mapping[str, float]
     leakage_w: Mapping[str, float]
     prices: Mapping[str, Price | None]
+    movers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def peak_flops(self) -> float:
@@ -143,6 +145,31 @@ class TierRecord:
         return sum(self.held_bytes.values()) + self.staging_bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ExpertRecord:
+    """What a cache of one layer's experts saw.
+
+    Attributes:
+        name: of the layer's experts.
+        repeats: layers that are alike.
+        policy, held, prefetch: of the cache, for each layer.
+        hits, misses, evictions: of one layer.
+        expert_bytes: of one expert.
+        miss_ps: the time that one takes from the memory behind, alone.
+    """
+
+    name: str
+    repeats: int
+    policy: str
+    held: int
+    prefetch: bool
+    hits: int
+    misses: int
+    evictions: int
+    expert_bytes: int
+    miss_ps: int
+
+
 @dataclass(frozen=True)
 class MemoryRecord:
     """What lay where: bytes on chip and behind it, and the tensors that stayed on chip."""
@@ -154,6 +181,7 @@ class MemoryRecord:
     sram_capacity_bytes: int
     dram_bytes: Mapping[str, int]
     tiers: tuple[TierRecord, ...]  # the nearest first
+    experts: tuple[ExpertRecord, ...] = ()  # of what is cached in the nearest
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,12 @@ def _graph(spec: WorkloadSpec, architecture: Architecture, phase: AnyPhase) -> O
     graph = OpGraph(spec.name, blocks, parts.tensors)
     points = sum(block.count * op.points() for block, op in graph.ops())
     if points > LARGEST:
+        points, most = max(
+            (block.count * op.points(), f"{block.name}/{op.name}") for block, op in graph.ops()
+        )
         message = f"{spec.name} has more points than 64 bits count"
-        raise InputError(message, code="E107")
+        help_text = f"{most} has most of them: {points:.1e}"
+        raise InputError(message, code="E107", help=help_text)
     graph.check()
     warnings = list(architecture.warnings(phase))
     if spec.model.ignored:

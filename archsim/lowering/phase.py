@@ -21,6 +21,9 @@ DTypeName = Literal[
 Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
 """An extent or a number of things; a billion is beyond any model and keeps products in range."""
 
+Listed = Annotated[int, Field(gt=0, le=10_000)]
+"""A number of things that are gone through one by one, such as layers and experts."""
+
 
 _T = TypeVar("_T")
 

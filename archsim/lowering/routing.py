@@ -1,8 +1,8 @@
 """Which experts tokens go to: tokens per expert, from a seeded draw or from a trace.
 
-Time depends on the counts alone, not on which token goes where. Counts are sorted, largest first:
-experts are alike. Closed forms of how many distinct experts a draw reaches stand beside it; files
-of traces are read in `routing_trace`.
+Time depends on the counts alone, not on which token goes where; which expert has how many matters
+where some of them lie nearer than others. Closed forms of how many distinct experts a draw reaches
+stand beside it; files of traces are read in `routing_trace`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Routed(NamedTuple):
     top_k: int  # distinct experts that a token goes to
     tokens: int  # in each layer
     layers: int  # that have experts
+    steps: int = 1
 
 
 class Routing(Spec):
@@ -42,10 +43,12 @@ class Routing(Spec):
     file: str | None = Field(default=None, examples=["routing.csv"])
     """Of a trace: CSV or NPY, relative to this file. Rows as wide as the model has experts hold
     tokens of each expert, one row for all layers or one a layer; rows as wide as a token has
-    experts hold those of one token, counted from 0, all tokens once or once a layer."""
+    experts hold those of one token, counted from 0, all tokens once or once a layer. Where a phase
+    has several steps, those of all layers may be given for each of them, step by step."""
 
     counts: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...] | None = None
-    """A trace written out: tokens of each expert, one row for all layers or one a layer."""
+    """A trace written out: tokens of each expert, one row for all layers, one a layer, or one a
+    layer for each step, step by step."""
 
     seed: int | None = Field(default=None, ge=0)
     """Of the draw. Default: that of the run."""
@@ -81,10 +84,16 @@ class Routing(Spec):
         return np.asarray(np.arange(1, experts + 1) ** -power, dtype=np.float64)
 
 
-def tokens_per_expert(
-    routing: Routing, experts: int, top_k: int, tokens: int, layer: int = 0, step: int = 1
+def tokens_of_experts(
+    routing: Routing,
+    experts: int,
+    top_k: int,
+    tokens: int,
+    layer: int = 0,
+    step: int = 1,
+    layers: int = 1,
 ) -> Ints:
-    """Tokens of each expert in one layer, largest first; they sum to tokens x top_k.
+    """Tokens of each expert in one layer, by its number; they sum to tokens x top_k.
 
     Args:
         routing: the kind of draw, or a trace whose file has been read.
@@ -92,11 +101,13 @@ def tokens_per_expert(
         top_k: distinct ones that a token goes to.
         tokens: that are routed.
         layer: which of the layers with experts, from 0; alike unless layers differ.
-        step: which of several steps, from 1: each is a draw of its own; a trace is of all.
+        step: which of several steps, from 1: each is a draw of its own; a trace without rows of
+            each step is of all.
+        layers: with experts.
     """
     if routing.counts is not None:
-        row = routing.counts[layer % len(routing.counts)]
-        return np.sort(np.array(row, dtype=np.int64))[::-1]
+        row = routing.counts[((step - 1) * layers + layer) % len(routing.counts)]
+        return np.array(row, dtype=np.int64)
     stream = [crc32(b"routing"), layer if routing.per_layer else 0]
     stream += [step] if step > 1 else []
     rng = np.random.default_rng(np.random.SeedSequence(routing.seed or 0, spawn_key=stream))
@@ -108,7 +119,14 @@ def tokens_per_expert(
         noise = rng.gumbel(size=(min(rows, tokens - begin), experts)) + log_weight
         chosen = np.argpartition(noise, experts - top_k, axis=1)[:, experts - top_k :]
         counts += np.bincount(chosen.ravel(), minlength=experts)
-    return np.sort(counts)[::-1]
+    return counts
+
+
+def tokens_per_expert(
+    routing: Routing, experts: int, top_k: int, tokens: int, layer: int = 0, step: int = 1
+) -> Ints:
+    """`tokens_of_experts`, the largest first: where experts are alike."""
+    return np.sort(tokens_of_experts(routing, experts, top_k, tokens, layer, step))[::-1]
 
 
 def expected_distinct(

@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 def read_trace(path: Path, routed: Routed) -> Counts:
-    """Tokens of each expert: one row for all layers, or one a layer.
+    """Tokens of each expert: one row for all layers, one a layer, or one a layer for each step.
 
     Args:
         path: `.npy`, or CSV of any other name.
@@ -58,10 +58,11 @@ def read_trace(path: Path, routed: Routed) -> Counts:
     if found:
         raise InputError.of(found)
     once, what = (routed.tokens, "token") if chosen else (1, "layer")
-    if len(rows) not in (once, once * routed.layers):
+    if len(rows) not in [once * n for n in _passes(routed)]:
         per = f"{routed.tokens} tokens in each" if chosen else "one row each"
         message = f"the trace has {len(rows)} {what} rows; {routed.layers} layers need {per}"
-        wrong(Row((), None, None), "E202", message, f"{once} or {once * routed.layers} rows")
+        help_text = " or ".join(str(once * n) for n in _passes(routed))
+        wrong(Row((), None, None), "E202", message, f"{help_text} rows")
         raise InputError.of(found)
     if not chosen:
         return tuple(row.cells for row in rows)
@@ -74,16 +75,22 @@ def check_counts(counts: Counts, routed: Routed) -> Iterator[tuple[int, str, str
     for i, row in enumerate(counts):
         for code, message, help_text in _mistakes(row, routed, chosen=False):
             yield i, code, message, help_text
-    if len(counts) not in (1, routed.layers):
+    if len(counts) not in _passes(routed):
         message = f"{len(counts)} rows of counts, and {routed.layers} layers with experts"
-        yield 0, "E202", message, f"1 or {routed.layers} rows"
+        yield 0, "E202", message, f"{' or '.join(map(str, _passes(routed)))} rows"
+
+
+def _passes(routed: Routed) -> tuple[int, ...]:
+    """Layers that a trace may describe: one for all, each, or each in every step."""
+    found = (1, routed.layers, routed.layers * routed.steps)
+    return found if routed.steps > 1 else found[:2]
 
 
 def _mistakes(
     cells: tuple[int, ...], routed: Routed, *, chosen: bool
 ) -> Iterator[tuple[str, str, str]]:
     """Code, message and help of what is wrong with one row."""
-    experts, top_k, tokens, _ = routed
+    experts, top_k, tokens = routed[:3]
     if len(cells) != (top_k if chosen else experts):
         message = f"a row of {len(cells)} numbers, and the model has {experts} experts"
         help_text = (

@@ -48,7 +48,9 @@ def place(flow: Flow, lives: Sequence[Life], budget_bytes: int, effort: float) -
 def _solved(
     lives: Sequence[Life], sizes: dict[int, int], budget_bytes: int, effort: float
 ) -> list[Stay] | None:
-    unit = gcd(*sizes.values())  # addresses at its multiples suffice: everything may sink to one
+    unit = (
+        gcd(*sizes.values()) or 1
+    )  # addresses at its multiples suffice: everything may sink to one
     model = cp_model().CpModel()
     starts, times, spaces = [], [], []
     for i, (x, begin, end) in enumerate(lives):

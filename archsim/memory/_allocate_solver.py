@@ -69,7 +69,7 @@ class _Program:
         self.window = window
         self.model: CpModel = cp_model().CpModel()
         self.count = len(window.steps)
-        self.unit = gcd(*window.sizes)
+        self.unit = gcd(*window.sizes) or 1
         self.producer = {x: i for i, step in enumerate(window.steps) for x in step.writes}
         self.tensors = range(len(window.sizes))
         self._place_ops(start, free_order=free_order)

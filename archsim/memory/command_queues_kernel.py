@@ -51,22 +51,19 @@ def refresh(st: Ints, cfg: Ints, base: int, now: int) -> tuple[int, int, int]:
     return -1, first, wake
 
 
-def next_command(st: Ints, cfg: Ints, base: int, entry: int, x: int, last: int) -> int:
-    """What the request at word x of a command queue needs next; -1 when older ones keep its row."""
-    s = base + st[x]
-    b = st[s + cfg[w.BANK]]
+def kept_open(st: Ints, cfg: Ints, base: int, entry: int, x: int, last: int) -> bool:
+    """Whether others keep the row open that the request at word x of a command queue would close.
+
+    An older request of the bank does, and one that hits the row while that is still its turn.
+    """
+    b = st[base + cfg[w.BANK] + st[x]]
     row = st[base + cfg[w.OPEN] + b]
-    if row < 0:
-        return w.ACT
-    if row == st[s + cfg[w.ROW]]:
-        column = w.RD if st[s + cfg[w.READERS]] > 0 else w.WR
-        return column + w.RDA if cfg[w.CLOSE_ROW] else column
-    kept = st[base + cfg[w.COLUMNS] + b] < w.ACCESSES_FIRST
+    turn = st[base + cfg[w.COLUMNS] + b] < w.ACCESSES_FIRST
     for y in range(entry, last):
         other = base + st[y]
-        if st[other + cfg[w.BANK]] == b and (y < x or (kept and st[other + cfg[w.ROW]] == row)):
-            return -1
-    return w.PRE
+        if st[other + cfg[w.BANK]] == b and (y < x or (turn and st[other + cfg[w.ROW]] == row)):
+            return True
+    return False
 
 
 def search(st: Ints, cfg: Ints, base: int, now: int, wake: int) -> tuple[int, int, int]:
@@ -78,14 +75,18 @@ def search(st: Ints, cfg: Ints, base: int, now: int, wake: int) -> tuple[int, in
     Returns:
         Command or -1, word of the request, and the tick of the next try if there is none.
     """
-    queues = cfg[w.QUEUES]
+    queues, levels, nodes = cfg[w.QUEUES], cfg[w.LEVELS], cfg[w.NODES]
+    wakes, ready, opened = base + cfg[w.QUEUE_WAKE], base + cfg[w.READY], base + cfg[w.OPEN]
+    rows, banks, readers = base + cfg[w.ROW], base + cfg[w.BANK], base + cfg[w.READERS]
+    block_from, block_to = st[base + w.BLOCK_FROM], st[base + w.BLOCK_TO]
+    alone, closing = cfg[w.QUEUE_BANKS] == 1, w.RDA * cfg[w.CLOSE_ROW]
     q = st[base + w.POINTER]
     for _ in range(queues):
         q += 1
         if q >= queues:
             q = 0
-        t = st[base + cfg[w.QUEUE_WAKE] + q]
-        if t >= wake or st[base + w.BLOCK_FROM] <= q < st[base + w.BLOCK_TO]:
+        t = st[wakes + q]
+        if t >= wake or block_from <= q < block_to:
             continue
         if t > now:
             wake = t
@@ -94,17 +95,27 @@ def search(st: Ints, cfg: Ints, base: int, now: int, wake: int) -> tuple[int, in
         last = entry + st[base + cfg[w.QUEUED] + q]
         soonest = w.NEVER
         for x in range(entry, last):
-            command = next_command(st, cfg, base, entry, x, last)
-            if command < 0:
+            b = st[banks + st[x]]
+            row = st[opened + b]
+            if row < 0:
+                command = w.ACT
+            elif row == st[rows + st[x]]:
+                command = closing + (w.RD if st[readers + st[x]] > 0 else w.WR)
+            elif (alone and x > entry) or kept_open(st, cfg, base, entry, x, last):
                 continue
-            t = legal_at(st, cfg, base, command, st[base + cfg[w.BANK] + st[x]])
+            else:
+                command = w.PRE
+            t = 0
+            path = cfg[w.PATH] + b * levels
+            for k in range(path, path + levels):
+                t = max(t, st[ready + command * nodes + cfg[k]])
             if t <= now:
                 st[base + w.POINTER] = q
                 return command, x, now
             soonest = min(soonest, t)
-            if command == w.ACT and cfg[w.QUEUE_BANKS] == 1:
+            if alone and command == w.ACT:
                 break
-        st[base + cfg[w.QUEUE_WAKE] + q] = soonest
+        st[wakes + q] = soonest
         wake = min(wake, soonest)
     return -1, -1, wake
 

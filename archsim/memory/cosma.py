@@ -60,18 +60,26 @@ def parts(flow: Flow, order: Sequence[int], *, free_order: bool) -> Iterator[tup
         order: that runs.
         free_order: False where the order is not to change, which gives more parts.
     """
-    if free_order:
-        before = ancestors(flow.steps)
-        after = [sum(op in b for b in before) for op in range(len(before))]
+    fixed = _fixed(flow) if free_order else set(order)
     uses = flow.uses(order)
+    alive: set[int] = set()
     part: list[int] = []
     for t, op in enumerate(order):
         part.append(op)
-        lives = {x for x, times in uses.items() if times and times[0] <= t < times[-1]}
-        fixed = not free_order or len(before[op]) + after[op] == len(order) - 1
-        if t == len(order) - 1 or (fixed and lives <= set(flow.steps[op].writes)):
+        alive = {x for x in (*alive, *flow.needs(op)) if uses[x][-1] > t}
+        if t == len(order) - 1 or (op in fixed and alive <= set(flow.steps[op].writes)):
             yield tuple(part)
             part = []
+
+
+def _fixed(flow: Flow) -> set[int]:
+    """Ops that every other op must run before or behind."""
+    before = ancestors(flow.steps)
+    count = [len(b) for b in before]
+    for ops in before:
+        for first in ops:
+            count[first] += 1
+    return {op for op, n in enumerate(count) if n == len(before) - 1}
 
 
 def least_room(flow: Flow, *, effort: float = EFFORT) -> Peak:
@@ -85,7 +93,7 @@ def least_room(flow: Flow, *, effort: float = EFFORT) -> Peak:
         MissingExtra: when OR-Tools is not installed.
     """
     search = _Search(flow, 0, free_order=True, effort=effort)
-    order, held, peak, bound, _ = search.whole(tuple(range(len(flow.steps))), search.peak)
+    order, held, peak, bound, _ = search.whole(range(len(flow.steps)), search.peak)
     lives = stays_of(trimmed(flow, order, held))
     room = peak
     while place(flow, lives, room, effort) is None:
@@ -118,7 +126,7 @@ def plan(
     for share in ROOMS:
         room = max(least, int(share * budget_bytes))
         search = _Search(flow, room, free_order=free_order, effort=effort)
-        found = search.whole(tuple(order), search.traffic)
+        found = search.whole(order, search.traffic)
         tried.append(found)
         lives = stays_of(trimmed(flow, found.order, found.held))
         stays = place(flow, lives, budget_bytes, effort)
@@ -143,7 +151,7 @@ class _Search:
         self.effort = effort
         self.known: dict[Window, Answer] = {}
 
-    def whole(self, order: tuple[int, ...], solve: Callable[[Window], Answer]) -> Answer:
+    def whole(self, order: Sequence[int], solve: Callable[[Window], Answer]) -> Answer:
         """One answer for the flow, its parts' put end to end; costs add up, peaks do not."""
         flow = self.flow
         sizes = tuple(t.bytes for t in flow.tensors)

@@ -15,7 +15,7 @@ from archsim.core.errors import Infeasible, LawViolation
 
 
 class Sized(NamedTuple):
-    """A tensor as an allocator sees it."""
+    """A tensor as an allocator sees it: no bytes where it streams by and only orders ops."""
 
     name: str
     bytes: int
@@ -33,8 +33,8 @@ class Step(NamedTuple):
 class Flow:
     """Ops and the tensors between them, in one topological order.
 
-    Each tensor is written once, whole, or given from outside. What is streamed past the scratchpad
-    (weights) is no tensor here; its bytes are compulsory and counted in one number.
+    Each tensor is written once, whole, or given from outside. What streams past the scratchpad
+    (weights) takes no room in it; its bytes are compulsory and counted in one number.
 
     Attributes:
         name: of the graph.
@@ -113,7 +113,7 @@ class Flow:
         """Refuse a flow that does not run in its own order, or that a budget cannot hold.
 
         Raises:
-            LawViolation: for a tensor of no bytes, written twice or read before its write.
+            LawViolation: for a tensor of negative size, written twice or read before its write.
             Infeasible: E401 where an op by itself is larger than the budget.
         """
         written: set[int] = set()
@@ -126,8 +126,8 @@ class Flow:
             if twice := written.intersection(step.writes):
                 raise LawViolation(f"{step.name} writes {self.tensors[min(twice)].name} again")
             written.update(step.writes)
-        if empty := [t.name for t in self.tensors if t.bytes < 1]:
-            raise LawViolation(f"tensor {empty[0]} has no bytes")
+        if wrong := [t for t in self.tensors if t.bytes < 0]:
+            raise LawViolation(f"tensor {wrong[0].name} has {wrong[0].bytes} bytes")
         if budget_bytes is not None:
             self._check_room(budget_bytes)
 

@@ -104,11 +104,12 @@ class Unified:
         for first in range(0, max(n, 1), CHUNK):
             end = min(first + CHUNK, n)
             address, write = requests.address[first:end], requests.write[first:end]
+            when = none if pacing.at is None else self._words(pacing.at[first:end])
             stop = self._loop(
                 state, options, rules, self._digits, self.address_map.offset_bits,
                 self._words(address), self._words(write), end - first,
-                none if pacing.at is None else self._words(pacing.at[first:end]), False, end == n, asked, none,
-                lane, latency, none if log is None else log, none,
+                when, False, end == n, asked, none, lane, latency, none if log is None else log,
+                none,
             )  # fmt: skip
             self._check_end(stop)
         waits = np.asarray(latency, np.int64)
@@ -153,8 +154,9 @@ class Unified:
         self._live = None
 
     def _words(self, values: NDArray[np.int64]) -> Any:
-        """As the inner loop wants them: machine code is made for one type of array only, and plain
-        Python is many times faster on lists.
+        """As the inner loop wants them.
+
+        Machine code is made for one type of array only; plain Python is many times faster on lists.
         """
         if self._plain:
             return values.tolist()

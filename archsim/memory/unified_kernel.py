@@ -119,7 +119,13 @@ def step(  # noqa: PLR0912, PLR0915 - every call costs compiled code its arrays
             else:
                 turn = st[base + w.WRITING]
                 searched(st, cfg, base)
-                if row >> w.PLACE_BITS <= now or st[base + w.WRITING] != turn:
+                again = st[base + w.WRITING] != turn
+                if row >> w.PLACE_BITS <= now and not again:
+                    if source == w.QUEUE and place < row & w.PLACES:
+                        row -= 1  # the one before it has left
+                    key = st[base + cfg[w.KEY] + st[base + cfg[w.SLOT] + (row & w.PLACES)]]
+                    again = st[base + cfg[w.READY] + key] > now
+                if again:
                     _, row = soonest_pair(st, cfg, base, now)
         if min(row >> w.PLACE_BITS, t_head) <= now:
             source, place, key = w.HEAD, 0, head_key
@@ -198,7 +204,8 @@ def advance(  # noqa: PLR0912, PLR0915 - every call costs compiled code its arra
         limit = come_at
         if i == n and st[origin + w.PENDING] == 0:
             limit = st[origin + w.LAST_DONE]
-        if cfg[w.CHANNELS] == 1 and len(log) == 0:
+        waiting = st[origin + w.N_READ] + st[origin + w.N_WRITE] + st[origin + w.N_ACTIVE]
+        if waiting == 0 and cfg[w.CHANNELS] == 1 and len(log) == 0:
             rest(st, cfg, origin, limit)
         tick = w.NEVER
         for c in range(cfg[w.CHANNELS]):

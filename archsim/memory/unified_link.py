@@ -34,6 +34,12 @@ PARTS = (
 )
 """A function calls only those of parts before its own, or above it."""
 
+INNER = frozenset(
+    ("searched", "soonest_active", "soonest_pair", "soonest_queued", "raise_to", "obey", "rekey",
+     "leave_queue", "column", "returns")
+)  # fmt: skip
+"""Small functions of every command; a call of one costs as much as what it does."""
+
 
 @functools.cache
 def compiled() -> Callable[..., int]:
@@ -52,6 +58,10 @@ def compiled() -> Callable[..., int]:
             if isinstance(function, FunctionType) and function.__module__ == part.__name__:
                 linked = FunctionType(function.__code__, names, name)
                 linked.__qualname__ = f"{name}_{digest.hexdigest()[:16]}"
-                names[name] = njit(cache=function is unified_lanes.run)(linked)
+                names[name] = njit(
+                    cache=function is unified_lanes.run,
+                    forceinline=name in INNER,
+                    _nrt=False,  # nothing is allocated, so no references need counting
+                )(linked)
     result: Callable[..., int] = names["run"]
     return result

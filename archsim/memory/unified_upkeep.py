@@ -97,7 +97,7 @@ def close_rows(st: Ints, cfg: Ints, base: int, now: int) -> int:
 
 
 def rest(st: Ints, cfg: Ints, base: int, until: int) -> None:
-    """Pass over whole rounds of refreshes of a channel that has nothing else to do until a tick.
+    """Pass over whole rounds of refreshes of a channel that has no requests until a tick.
 
     With every bank closed a round leaves the state of the round before, later by its length; the
     last rounds are run, so that whatever still matters at the end is there.
@@ -109,8 +109,6 @@ def rest(st: Ints, cfg: Ints, base: int, until: int) -> None:
     a_round = cfg[w.REFRESH_TICKS] * (banks if kind == w.PER_BANK else 1)
     rounds = (until - st[base + w.NEXT_REFRESH]) // a_round - w.ROUNDS_RUN
     if rounds <= 0 or until >= w.NEVER or st[base + w.N_FIFO] > 0:
-        return
-    if st[base + w.N_READ] + st[base + w.N_WRITE] + st[base + w.N_ACTIVE] > 0:
         return
     for b in range(banks):
         if st[base + cfg[w.OPEN] + b] >= 0:

@@ -115,28 +115,6 @@ def tiers(run: RunRecord) -> list[dict[str, Any]]:
     ]
 
 
-def staging(run: RunRecord) -> dict[str, Any] | None:
-    """Bytes moved between memories, how long that took, and how much of it nobody waited for.
-
-    Time is that of the slower port of each move. What is on the critical path is not hidden.
-    None where a lone memory lies behind the chip.
-    """
-    if len(run.memory.tiers) < 2:
-        return None
-    rows = [row for row in run.rows if "staging.tiles" in row.counts]
-    moved = sum(
-        row.executions * n
-        for row in rows for key, n in row.counts.items() if key.endswith(".staged")
-    )  # fmt: skip
-    busy = sum(row.busy_ps for row in rows)
-    waited = sum(row.critical_busy_ps for row in rows)
-    return {
-        "bytes": moved,
-        "busy_s": busy / PS_PER_S,
-        "hidden_share": 1 - waited / busy if busy else None,
-    }
-
-
 def op_classes(run: RunRecord, rows: list[dict[str, Any]], totals: Totals) -> list[dict[str, Any]]:
     """Shares of the critical path by op class; they sum to one.
 

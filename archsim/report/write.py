@@ -26,11 +26,11 @@ from archsim.report.result import (
     critical,
     op_classes,
     op_rows,
-    staging,
     stall_shares,
     tiers,
     traffic,
 )
+from archsim.report.staging import expert_cache, staging
 from archsim.report.verdict import verdict
 
 NOTES = {
@@ -130,6 +130,7 @@ def _answers(
             "tiers": tiers(run),
         },
         "staging": staging(run),
+        "expert_cache": expert_cache(run),
         "banks": banks(run),
         # each of these was checked on the way here; a law that fails ends the run
         "checks": dict.fromkeys(LAWS, True),

@@ -1,7 +1,8 @@
 """From an op graph to what a scratchpad allocator sees: every repeat written out, sizes in bytes.
 
 Activations are allocated. Weights, and a KV cache that was there before, stream past the scratchpad
-and are compulsory; a KV cache that is written whole is allocated and kept. Not here: any policy.
+and are compulsory; such a cache has no bytes here and only keeps its readers behind its writer. A KV
+cache that is written whole is allocated and kept. Not here: any policy.
 """
 
 from __future__ import annotations
@@ -65,18 +66,15 @@ class _Walk:
         size = self.graph.tensors[name].bytes
         return len(writes) == 1 and self.graph.touched_bytes(writes[0]) == size
 
-    def _is_held(self, name: str) -> bool:
-        role = self.graph.tensors[name].role
-        if role is Role.KV_CACHE:
-            return self._is_whole(name)
-        return role is not Role.WEIGHT
+    def _is_seen(self, name: str) -> bool:
+        return self.graph.tensors[name].role is not Role.WEIGHT
 
     def _iteration(self, block: Block, path: str) -> None:
         fresh: set[str] = set()
         for op in block.ops:
-            reads = [self._read(a.tensor, path) for a in op.reads if self._is_held(a.tensor)]
+            reads = [self._read(a.tensor, path) for a in op.reads if self._is_seen(a.tensor)]
             writes = [
-                self._write(a.tensor, path, op, fresh) for a in op.writes if self._is_held(a.tensor)
+                self._write(a.tensor, path, op, fresh) for a in op.writes if self._is_seen(a.tensor)
             ]
             self.steps.append(Step(f"{path}/{op.name}", tuple(reads), tuple(writes)))
 
@@ -99,4 +97,6 @@ class _Walk:
 
     def _add(self, name: str, path: str) -> None:
         self.now[name] = len(self.tensors)
-        self.tensors.append(Sized(f"{path}/{name}", self.graph.tensors[name].bytes))
+        tensor = self.graph.tensors[name]
+        streams = tensor.role is Role.KV_CACHE and not self._is_whole(name)
+        self.tensors.append(Sized(f"{path}/{name}", 0 if streams else tensor.bytes))

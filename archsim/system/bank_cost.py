@@ -72,8 +72,14 @@ class BankCost:
         self.tensor_bytes = {name: t.bytes for name, t in plan.graph.tensors.items()}
         self.records: list[BankRecord] = []
 
-    def price(self, stage: Stage, tree: Tree, repeats: int) -> None:
-        """Give the rows of a stage the durations that the banks need."""
+    def price(self, stage: Stage, tree: Tree, repeats: int) -> dict[str, int]:
+        """Give the rows of a stage the durations that the banks need.
+
+        Returns:
+            What banks count in one run of the stage, by action: rows that were opened more often
+            than their bytes need. One opening a row is in the energy of its bytes.
+        """
+        counts: dict[str, int] = {}
         times = counted(tree) if self.banked else {}
         for name, memory in self.banked.items():
             mine = {
@@ -87,7 +93,12 @@ class BankCost:
             for place, (row, transfer) in enumerate(mine.items()):
                 hold_ps = found.hold_ps(place, transfer.size_bytes)
                 self._settle(self.book.drafts[row], transfer, hold_ps, memory.latency_ps)
-            self._note(name, stage, repeats, mine, times, found.stream)
+            record = self._note(name, stage, repeats, mine, times, found.stream)
+            opened = record.activates * record.bursts // max(record.simulated, 1)
+            needed = record.bursts * memory.access_bytes // memory.tables.row_bytes
+            if opened > needed:
+                counts[f"reopen.{name}"] = opened - needed
+        return counts
 
     def _prices(self, memory: Banked, tree: Tree, mine: Mapping[int, Transfer]) -> Prices:
         stripe = memory.channels * memory.access_bytes
@@ -162,28 +173,28 @@ class BankCost:
         mine: Mapping[int, Transfer],
         times: Mapping[int, int],
         stream: Stream,
-    ) -> None:
+    ) -> BankRecord:
         moved: dict[str, tuple[int, int]] = {}
         for row, t in mine.items():
             size, held = moved.get(t.tensor, (0, 0))
             runs, dur_ps = times[row], self.book.drafts[row].dur_ps
             moved[t.tensor] = size + t.size_bytes * runs, held + dur_ps * runs
         access = self.banked[name].access_bytes
-        self.records.append(
-            BankRecord(
-                name,
-                stage.path,
-                repeats,
-                bursts=sum(-(-t.size_bytes // access) * times[row] for row, t in mine.items()),
-                simulated=stream.bursts,
-                row_hits=stream.row_hits,
-                row_misses=stream.row_misses,
-                row_conflicts=stream.row_conflicts,
-                activates=stream.activates,
-                refreshes=stream.refreshes,
-                moved=moved,
-            )
+        record = BankRecord(
+            name,
+            stage.path,
+            repeats,
+            bursts=sum(-(-t.size_bytes // access) * times[row] for row, t in mine.items()),
+            simulated=stream.bursts,
+            row_hits=stream.row_hits,
+            row_misses=stream.row_misses,
+            row_conflicts=stream.row_conflicts,
+            activates=stream.activates,
+            refreshes=stream.refreshes,
+            moved=moved,
         )
+        self.records.append(record)
+        return record
 
 
 def _kinds(mine: Mapping[int, Transfer]) -> dict[int, int]:

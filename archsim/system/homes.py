@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 from archsim.core.units import PS_PER_S
 from archsim.ir.graph import OpGraph
+from archsim.ir.op import Access, Op
 from archsim.ir.tensor import Role
 from archsim.system.build import Machine
+from archsim.system.expert_cache import ExpertCache, missed_share
 
 if TYPE_CHECKING:
     from archsim.system.place import Plan, Stage
@@ -34,12 +36,14 @@ class Homes:
         late: tensors of which nothing can be fetched ahead: written whole during the run, or
             experts that a router picks.
         areas: bytes reserved for each lane that carries anything, in the memory nearer to the chip.
+        experts: which experts are there when the run comes to them.
     """
 
     far: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     held: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     late: frozenset[str] = frozenset()
     areas: Mapping[Lane, int] = field(default_factory=dict)
+    experts: ExpertCache = field(default_factory=ExpertCache)
 
     def need(self) -> dict[str, int]:
         """Bytes by class, all memories together."""
@@ -65,17 +69,19 @@ def staged_bytes(
     stage: Stage,
     far: Mapping[str, tuple[tuple[str, int], ...]],
     late: frozenset[str],
+    experts: ExpertCache,
 ) -> dict[Lane, int]:
     """Bytes that one run of a stage sends along each lane."""
     found: dict[Lane, int] = {}
 
     def add(lane: Lane, size: int) -> None:
-        found[lane] = found.get(lane, 0) + size
+        if size:
+            found[lane] = found.get(lane, 0) + size
 
     reads: dict[str, int] = {}
     for op in stage.ops:
         for access in op.reads:
-            size = graph.touched_bytes(access)
+            size = fetched_bytes(graph, experts, stage.block, op, access)
             reads[access.tensor] = max(reads.get(access.tensor, 0), size)
     for name, touched in reads.items():
         for memory, size in far.get(name, ()):
@@ -90,6 +96,16 @@ def staged_bytes(
     return found
 
 
+def fetched_bytes(graph: OpGraph, experts: ExpertCache, block: str, op: Op, access: Access) -> int:
+    """Bytes that an op reaches through an access, without those of experts that are there."""
+    size = graph.touched_bytes(access)
+    absent = experts.absent.get(f"{block}/{op.name}")
+    if absent is None or access is not op.reads[1]:
+        return size
+    missed, all_of_them = missed_share(op, absent)
+    return size * missed // all_of_them
+
+
 def tier_bytes(plan: Plan) -> dict[str, int]:
     """Bytes that any schedule moves through each memory's port: compulsory ones, by where they lie.
 
@@ -102,16 +118,17 @@ def tier_bytes(plan: Plan) -> dict[str, int]:
             ("reads", (Role.WEIGHT, Role.KV_CACHE)),
             ("writes", (Role.KV_CACHE,)),
         ):
-            most: dict[str, int] = {}
+            most: dict[str, tuple[int, int]] = {}  # touched, and of that fetched
             for op in block.ops:
                 for access in getattr(op, side):
                     if graph.tensors[access.tensor].role in roles:
-                        size = graph.touched_bytes(access)
-                        most[access.tensor] = max(most.get(access.tensor, 0), size)
-            for name, size in most.items():
-                near = size
+                        some = fetched_bytes(graph, homes.experts, block.name, op, access)
+                        size = graph.touched_bytes(access), some
+                        most[access.tensor] = max(most.get(access.tensor, (0, 0)), size)
+            for name, (touched, some) in most.items():
+                near = touched
                 for memory, part in homes.far.get(name, ()):
-                    far = size * part // graph.tensors[name].bytes
+                    far = some * part // graph.tensors[name].bytes
                     way = machine.route(memory) if side == "reads" else machine.way_back(memory)
                     total[memory] += block.count * far
                     for through in way[1:]:

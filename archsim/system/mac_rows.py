@@ -36,6 +36,7 @@ class Shape:
     first: Flags
     last: Flags
     opens_op: bool
+    case: int
 
 
 class MacWriter(Writer):
@@ -67,7 +68,7 @@ class MacWriter(Writer):
         }
         nest: Nest = []
         for case, extents in enumerate(self.view.cases):
-            nest += self._nest(extents, mapping.cuts(extents), {}, {}, {}, case == 0)
+            nest += self._nest(extents, mapping.cuts(extents), {}, {}, {}, case)
         self._price()
         self.tail = self._tail()
         self.part.tree = self.tree(nest, self._leaf)
@@ -84,10 +85,10 @@ class MacWriter(Writer):
         size: dict[str, int],
         first: Flags,
         last: Flags,
-        opens: bool,
+        case: int,
     ) -> Nest:
         if not cuts:
-            self.shapes.append(Shape(size, first, last, opens and all(first.values())))
+            self.shapes.append(Shape(size, first, last, not case and all(first.values()), case))
             return [Node(1, leaf=len(self.shapes) - 1)]
         (rank, parts), rest = cuts[0], cuts[1:]
         return [
@@ -99,7 +100,7 @@ class MacWriter(Writer):
                     {**size, rank: s.size},
                     {**first, rank: s.first},
                     {**last, rank: s.last},
-                    opens,
+                    case,
                 ),
             )
             for s in parts
@@ -134,6 +135,7 @@ class MacWriter(Writer):
     def _leaf(self, i: int) -> Leaf:
         rows: list[Draft] = []
         shape, mapping = self.shapes[i], self.mapping
+        self.case = shape.case
         step = self._array_row(i)
         for tensor in (self.inp, self.weight):
             if not self.spilled(tensor):

@@ -18,6 +18,7 @@ from archsim.ir.target import Target
 from archsim.ir.tensor import Role
 from archsim.system.array_cost import array_cost
 from archsim.system.build import Machine
+from archsim.system.expert_cache import cache_experts
 from archsim.system.flash import flash_stage
 from archsim.system.homes import Homes
 from archsim.system.kernel import kernel_stage
@@ -42,12 +43,13 @@ def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
         Infeasible: when the model does not fit the memories, or no tile fits on chip.
         Unsupported: when no engine runs an op.
     """
+    graph, experts = cache_experts(graph, machine.spec.placement.experts)
     blocks, used = stage_blocks(graph, machine)
     resident, resident_bytes = choose_resident(graph, machine, blocks)
     kept = resident | _inside(blocks)
     homes = Homes()
     if len(machine.tiers) > 1:
-        homes = settle(graph, machine, blocks, kept)
+        homes = settle(graph, machine, blocks, kept, experts)
     need = homes.need() or check_capacity(graph, machine, kept)
     stream = machine.sram.capacity_bytes - resident_bytes
     page = max(1, stream // PAGES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from archsim.components.base import MacEngine
+from archsim.interconnect.dma import Dma
 from archsim.ir.mapping import Mapping
 from archsim.ir.record import (
     BoundRecord,
@@ -18,6 +19,7 @@ from archsim.ir.record import (
     TierRecord,
 )
 from archsim.system.build import Machine
+from archsim.system.expert_cache import expert_records
 from archsim.system.homes import tier_bytes
 from archsim.system.place import Plan, Stage
 from archsim.system.simulate import Timed
@@ -39,6 +41,7 @@ def record(plan: Plan, bound: BoundRecord, timed: Timed | None) -> RunRecord:
         machine.sram.capacity_bytes,
         dict(plan.dram_bytes),
         _tiers(plan),
+        expert_records(plan.homes.experts, machine),
     )
     common = {
         "graph": plan.graph,
@@ -147,6 +150,7 @@ def _machine(plan: Plan, keys: list[str]) -> MachineRecord:
         machine.area_mm2(),
         machine.leakage_w(),
         {key: price(machine, key) for key in keys},
+        {x.name: (x.spec.from_, x.spec.to) for x in machine.links.values() if isinstance(x, Dma)},
     )
 
 
@@ -190,6 +194,8 @@ def price(machine: Machine, key: str) -> Price | None:
         memory = machine.memories[owner]
         row = machine.table.of(memory.energy_class(), action_there.partition(".")[0])
         component = owner
+    elif kind == "reopen":
+        row, component = machine.table.of(machine.memories[owner].energy_class(), kind), owner
     elif kind == "dma":
         row, component = machine.table.of("dma", action), machine.dma.name
     elif kind == "hop":

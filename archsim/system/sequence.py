@@ -79,11 +79,11 @@ class Sequencer:
             writers.append(kind(self.book, self.plan, stage, len(self.stages) - 1))
         parts: list[Part] = []
         entries: list[list[Draft]] = []
+        opened: list[dict[str, int]] = []
         for writer in writers:
             part = writer.write()
             settle_depths(writer)
-            if self.costs:
-                self.costs.price(writer.stage, part.tree, count)
+            opened.append(self.costs.price(writer.stage, part.tree, count) if self.costs else {})
             parts.append(part)
             entries.append([r for r in part.first.values() if set(r.take) <= part.staged])
         told, gates = self._waits(block, parts, [w.needs for w in writers])
@@ -92,7 +92,8 @@ class Sequencer:
             tell = told.get(j, []) + (told.get(BEFORE, []) if j == len(parts) - 1 and count > 1
                                       else [])  # fmt: skip
             body += take_room(writers[j], self.retire)
-            body.append(self._issue(block.stages[j], base + j, entries[j], gates.get(j, [])))
+            waiting = gates.get(j, [])
+            body.append(self._issue(block.stages[j], base + j, entries[j], waiting, opened[j]))
             body += part.tree
             body.append(self._retire(writers[j], tell))
         self.written.update(name for stage in block.stages for name in stage.writes)
@@ -174,7 +175,14 @@ class Sequencer:
             row.put.append(channel)
         return row
 
-    def _issue(self, stage: Stage, index: int, entries: list[Draft], gates: list[int]) -> Leaf:
+    def _issue(
+        self,
+        stage: Stage,
+        index: int,
+        entries: list[Draft],
+        gates: list[int],
+        counts: dict[str, int],
+    ) -> Leaf:
         place = Draft(self.issue, index)
         place.reserve.append(self.window)
         place.put.append(self.window)
@@ -182,7 +190,7 @@ class Sequencer:
         pages = self._pages(stage)
         if pages:
             rows.append(self._room(self.issue, index, pages, 1))
-        go = Draft(self.issue, index, dur_ps=stage.launch_ps)
+        go = Draft(self.issue, index, dur_ps=stage.launch_ps, counts=counts)
         for row in entries:
             channel = self.book.shared(
                 f"go>{self.book.name(row.unit)}", self.issue, row.unit, WINDOW

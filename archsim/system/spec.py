@@ -12,11 +12,12 @@ from pydantic import Field, create_model
 from archsim.components.base import engines
 from archsim.core.data import find, names
 from archsim.core.errors import InputError
-from archsim.core.spec import Hertz, Spec
+from archsim.core.spec import Hertz, PositiveInt, Spec
 from archsim.core.yamlio import Document, load_spec
 from archsim.energy.table import EnergyRow
 from archsim.interconnect.base import links
 from archsim.memory.base import memories
+from archsim.system.expert_cache import ExpertRule
 from archsim.system.layouts import Layout
 
 SCHEMA = "archsim.hardware/1"
@@ -37,6 +38,13 @@ class Placement(Spec):
     activations: tuple[str, ...] = ()
     """Memories for activations; default: the sram while they fit, then all drams, the fastest
     first."""
+
+    experts: ExpertRule | None = None
+    """A cache of experts in the nearest dram. Default: experts lie where weights do."""
+
+    prefetch_stages: PositiveInt | None = None
+    """Stages whose data may be on their way from further memories at once. Default: as many as
+    staging areas have room for."""
 
 
 class DispatchRule(Spec):

@@ -46,6 +46,9 @@ def bring(w: Writer, row: Draft, tensor: str, size_bytes: int, again: bool) -> N
 
     `again`: the tile was staged before in this stage, and is still there unless the stage streams.
     """
+    size_bytes = w.plan.homes.experts.fetched_bytes(w.stage, tensor, w.case, size_bytes)
+    if not size_bytes:
+        return
     late = tensor in w.plan.homes.late
     kind = RETURN if late else STAGE
     for memory, far in w.plan.homes.far.get(tensor, ()):
@@ -151,7 +154,8 @@ def _streams(w: Writer, lane: Lane) -> bool:
 def _need(w: Writer) -> dict[Lane, int]:
     if w.staged_bytes is None:
         homes = w.plan.homes
-        w.staged_bytes = staged_bytes(w.graph, w.machine, w.stage, homes.far, homes.late)
+        away = homes.far, homes.late, homes.experts
+        w.staged_bytes = staged_bytes(w.graph, w.machine, w.stage, *away)
     return w.staged_bytes
 
 
@@ -159,6 +163,9 @@ def _waits_for(w: Writer, tensor: str) -> list[str]:
     """What must be written before a late tensor is staged: itself, or what picks its experts."""
     if w.graph.tensors[tensor].role is not Role.WEIGHT:
         return [tensor]
+    picks = w.stage.ops[0].picks
+    if picks is not None and tensor in w.plan.homes.experts.tensors:
+        return [picks.by]
     return [n for n in w.stage.reads if w.graph.tensors[n].role is not Role.WEIGHT]
 
 
@@ -209,11 +216,21 @@ def _area(book: Book, lane: Lane, retire: int) -> int:
     return book.shared(f"area {'.'.join(lane)}", _gate(book, lane), retire, AREA_PAGES)
 
 
+def _distance(w: Writer, lane: Lane, retire: int) -> int | None:
+    """Places on a lane for stages whose data may be on their way at once, where that is limited."""
+    depth = w.machine.spec.placement.prefetch_stages
+    if depth is None or lane[0] != STAGE:
+        return None
+    return w.book.shared(f"ahead {'.'.join(lane)}", _gate(w.book, lane), retire, depth)
+
+
 def take_room(w: Writer, retire: int) -> list[Leaf]:
     """Before a stage: its pages of every lane, and the word that they are there."""
     rows = []
     for lane, (pages, size) in _pages(w).items():
         gate, area = _gate(w.book, lane), _area(w.book, lane, retire)
+        if (ahead := _distance(w, lane, retire)) is not None:
+            rows.append(Draft(gate, w.index, reserve=[ahead], put=[ahead]))
         rows.append(Draft(gate, w.index, run=pages, reserve=[area], put=[area],
                           holds={area_of(lane): size}))  # fmt: skip
         go = Draft(gate, w.index)
@@ -228,6 +245,8 @@ def give_room(w: Writer, retire: int) -> list[Draft]:
     """When a stage has ended: its pages."""
     rows = []
     for lane, (pages, size) in _pages(w).items():
+        if (ahead := _distance(w, lane, retire)) is not None:
+            rows.append(Draft(retire, w.index, take=[ahead], free=[ahead]))
         area = _area(w.book, lane, retire)
         rows.append(Draft(retire, w.index, run=pages, take=[area], free=[area],
                           holds={area_of(lane): -size}))  # fmt: skip

@@ -21,12 +21,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from archsim.core.errors import Infeasible
+from archsim.core.errors import Infeasible, InputError
 from archsim.core.units import format_bytes
 from archsim.ir.graph import OpGraph
 from archsim.ir.op import Access
 from archsim.ir.tensor import Role
 from archsim.system.build import Machine
+from archsim.system.expert_cache import ExpertCache
 from archsim.system.homes import Homes, Lane, area_of, staged_bytes
 
 if TYPE_CHECKING:
@@ -58,18 +59,25 @@ class _Class:
 
 
 def settle(
-    graph: OpGraph, machine: Machine, blocks: Sequence[StagedBlock], kept: frozenset[str]
+    graph: OpGraph,
+    machine: Machine,
+    blocks: Sequence[StagedBlock],
+    kept: frozenset[str],
+    experts: ExpertCache,
 ) -> Homes:
     """Find a home for everything that does not stay on chip.
 
-    `kept` are activations that stay on chip or never leave a stage.
+    `kept` are activations that stay on chip or never leave a stage; `experts` which of them are
+    cached.
 
     Raises:
         Infeasible: E401 with a table: by class what is needed, where it may lie, what is short.
     """
     late = _late(graph)
-    classes = _classes(graph, machine, kept)
-    homes = _fill(graph, machine, classes, late, {})
+    if experts.rule and experts.rule.prefetch:
+        late -= frozenset(experts.tensors)
+    classes = _classes(graph, machine, kept, experts)
+    homes = _fill(graph, machine, classes, late, {}, experts)
     if not homes.far:
         return homes
     near = machine.dram.name
@@ -77,17 +85,21 @@ def settle(
         name: tuple((memory, size) for memory in c.order if memory != near)
         for c in classes for name, _, size, _ in c.tensors
     }  # fmt: skip
-    homes = _fill(graph, machine, classes, late, _areas(graph, machine, blocks, worst, late))
+    worst = {name: far for name, far in worst.items() if far}
+    areas = _areas(graph, machine, blocks, worst, late, experts)
+    homes = _fill(graph, machine, classes, late, areas, experts)
     for _ in range(3):  # smaller areas leave more room, and then less is staged
-        areas = _areas(graph, machine, blocks, homes.far, late)
-        smaller = _fill(graph, machine, classes, late, areas)
-        if not set(_areas(graph, machine, blocks, smaller.far, late)) <= set(areas):
+        areas = _areas(graph, machine, blocks, homes.far, late, experts)
+        smaller = _fill(graph, machine, classes, late, areas, experts)
+        if not set(_areas(graph, machine, blocks, smaller.far, late, experts)) <= set(areas):
             break
         homes = smaller
     return homes
 
 
-def _classes(graph: OpGraph, machine: Machine, kept: frozenset[str]) -> list[_Class]:
+def _classes(
+    graph: OpGraph, machine: Machine, kept: frozenset[str], experts: ExpertCache
+) -> list[_Class]:
     tiers = tuple(m.name for m in machine.tiers)
     found = []
     for name, role in CLASSES.items():
@@ -102,8 +114,42 @@ def _classes(graph: OpGraph, machine: Machine, kept: frozenset[str]) -> list[_Cl
                 heat = Fraction(graph.touched_bytes(access), tensor.bytes)
                 old = tensors.get(access.tensor, (access.tensor, copies, tensor.bytes, heat))
                 tensors[access.tensor] = (*old[:3], max(old[3], heat))
-        found.append(_Class(name, listed or tiers, list(tensors.values())))
+        stacks = [one for one in tensors.values() if one[0] in experts.tensors]
+        if stacks:
+            found += _cached(graph, machine, stacks, listed or tiers, experts)
+        rest = [one for one in tensors.values() if one[0] not in experts.tensors]
+        found.append(_Class(name, listed or tiers, rest))
     return found
+
+
+def _cached(
+    graph: OpGraph,
+    machine: Machine,
+    stacks: Sequence[tuple[str, int, int, Fraction]],
+    order: Sequence[str],
+    experts: ExpertCache,
+) -> list[_Class]:
+    """Experts twice: those that the nearest memory has room for, and all of them behind it.
+
+    Where it has room for all, there is nothing behind it.
+
+    Raises:
+        InputError: E201 when there is no memory behind, or it is joined to the chip itself.
+    """
+    near = machine.dram.name
+    held = experts.tensors
+    copies = [(n, times, held[n], heat) for n, times, _, heat in stacks]
+    behind = [one for one in stacks if held[one[0]] < one[2]]
+    away = tuple(m for m in order if m != near)
+    if not away and behind:
+        message = f"placement.experts keeps experts in {near}, and no memory behind it holds them"
+        raise InputError(message, code="E201", help="list one more memory in placement.weights")
+    direct = next((m for m in away if len(machine.route(m)) == 1), None)
+    if direct and behind:
+        message = f"placement.experts keeps experts in {near}, and {direct} is joined to the chip"
+        raise InputError(message, code="E201", help=f"a dma from {direct} to {near}")
+    found = [_Class("expert_cache", (near,), copies)]
+    return [*found, _Class("experts", away, behind)] if behind else found
 
 
 def _late(graph: OpGraph) -> frozenset[str]:
@@ -129,6 +175,7 @@ def _fill(
     classes: Iterable[_Class],
     late: frozenset[str],
     areas: Mapping[Lane, int],
+    experts: ExpertCache,
 ) -> Homes:
     """Give the room out, the areas being taken."""
     areas = dict(areas)
@@ -149,7 +196,7 @@ def _fill(
                 far[tensor] = away
     if any(one.short for one in done) or any(left < 0 for left in free.values()):
         raise _refusal(graph, machine, done, taken)
-    return Homes(far, held, late, areas)
+    return Homes(far, held, late, areas, experts)
 
 
 def _splits(one: _Class, machine: Machine) -> bool:
@@ -193,12 +240,13 @@ def _areas(
     blocks: Sequence[StagedBlock],
     far: Mapping[str, tuple[tuple[str, int], ...]],
     late: frozenset[str],
+    experts: ExpertCache,
 ) -> dict[Lane, int]:
     """Room for what the hungriest stage sends along each lane, twice; within half of a memory."""
     most: dict[Lane, int] = {}
     for block in blocks:
         for stage in block.stages:
-            for lane, size in staged_bytes(graph, machine, stage, far, late).items():
+            for lane, size in staged_bytes(graph, machine, stage, far, late, experts).items():
                 most[lane] = max(most.get(lane, 0), size)
     wanted = {lane: BUFFERS * size for lane, size in sorted(most.items())}
     for memory in machine.tiers:

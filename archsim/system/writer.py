@@ -55,6 +55,7 @@ class Writer:
         self.tickets: list[tuple[Lane, int]] = []  # units whose first row waits for room in one
         # channels whose depth is known when the stage is written: lane, bytes of the largest tile
         self.loose: dict[int, tuple[Lane, int]] = {}
+        self.case: int | None = None  # ragged case whose rows are written, where they are apart
         self.staged_bytes: dict[Lane, int] | None = None  # of a run of the stage
         self._channels: dict[str, int] = {}
 

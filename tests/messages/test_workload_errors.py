@@ -269,3 +269,38 @@ def test_e601_a_setting_that_does_not_exist():
               = help: did you mean `workload.phase.batch`?
         """
     check(refused("llama-3-8b-decode", set_=["phase.bacth=3"]), expected)
+
+
+TOY = """model:
+  config:
+    {architecture: transformer, layers: 2, hidden: 64, heads: 4, kv_heads: 4, head_dim: 16,
+     ffn: 8, ffn_matrices: 3, activation: silu, norm: rms, position: rope, vocab: 9}
+phase: {kind: decode, context: 8}
+"""
+
+
+def test_e107_a_size_beyond_any_model():
+    expected = """
+        w.yaml:5:52: error[E107]: model.config.hidden must be 1000000000 or less, got 1000000000000
+            5 |     {architecture: transformer, layers: 2, hidden: 1000000000000, heads: 4, kv_heads: 4, head_dim: 16,
+              |                                                    ^^^^^^^^^^^^^
+        """  # noqa: E501 - one line on the screen
+    check(refused("w.yaml", HEAD + TOY.replace("hidden: 64", "hidden: 1000000000000")), expected)
+
+
+def test_e107_more_layers_than_can_be_gone_through():
+    expected = """
+        w.yaml:5:41: error[E107]: model.config.layers must be 10000 or less, got 10001
+            5 |     {architecture: transformer, layers: 10001, hidden: 64, heads: 4, kv_heads: 4, head_dim: 16,
+              |                                         ^^^^^
+        """  # noqa: E501 - one line on the screen
+    check(refused("w.yaml", HEAD + TOY.replace("layers: 2", "layers: 10001")), expected)
+
+
+def test_e107_a_product_beyond_64_bits_names_the_op():
+    expected = """
+        error[E107]: w has more points than 64 bits count
+              = help: head/lm_head has most of them: 1.0e+24
+        """
+    text = TOY.replace("hidden: 64", "hidden: 1000000000").replace("vocab: 9", "vocab: 1000000000")
+    check(refused("w.yaml", HEAD + text, batch=1_000_000), expected)

@@ -11,7 +11,7 @@ from archsim.lowering.architectures._contradictions import contradictions, misfi
 from archsim.lowering.architectures._layers import Kind
 from archsim.lowering.architectures._mla import Mla
 from archsim.lowering.architectures._moe import Experts
-from archsim.lowering.phase import Count, Several
+from archsim.lowering.phase import Count, Listed, Several
 from archsim.lowering.sequences import Sequences
 
 
@@ -21,7 +21,7 @@ class Transformer(Spec):
     architecture: Literal["transformer"] = "transformer"
     """Which builder reads these numbers."""
 
-    layers: Count
+    layers: Listed
     """Blocks."""
 
     hidden: Count

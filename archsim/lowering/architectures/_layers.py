@@ -41,6 +41,8 @@ def runs(kinds: Sequence[Kind]) -> list[Run]:
                 count += 1
             if (count > 1 or size == 1) and count * size > best.times * len(best.period):
                 best = Run(period, count, at)
+            if at + best.times * len(best.period) == len(kinds):
+                break  # no longer period covers more
         found.append(best)
         at += best.times * len(best.period)
     return found

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 from pydantic import Field, model_validator
 
 from archsim.core.spec import Spec
-from archsim.ir.op import Access, Group, Kind, Op, dims
+from archsim.ir.op import Access, Group, Kind, Op, Picks, dims
 from archsim.ir.tensor import Role
 from archsim.lowering.architectures._contradictions import misfit
 from archsim.lowering.parts import Parts
-from archsim.lowering.phase import Count, StoredAs
+from archsim.lowering.phase import Count, Listed, StoredAs
 from archsim.lowering.primitives import FORMS
-from archsim.lowering.routing import Routing, tokens_per_expert
+from archsim.lowering.routing import Routing, tokens_of_experts
 
 if TYPE_CHECKING:
     from archsim.lowering.architectures._description import Transformer
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Experts(Spec):
     """Experts that each token visits some of, and experts that every token visits."""
 
-    experts: Count
+    experts: Listed
     """Experts to choose from."""
 
     top_k: Count
@@ -135,13 +135,15 @@ class Tokens(Protocol):
         """New tokens of all sequences."""
 
 
-def routed_rows(p: Parts, m: Transformer, tokens: int, layer: int, step: int) -> Counter[int]:
-    """How many experts have so many tokens in a layer; experts without any are left out."""
+def routed_tokens(p: Parts, m: Transformer, tokens: int, layer: int, step: int) -> dict[int, int]:
+    """Tokens by expert in a layer, the most first; experts without any are left out."""
     moe, routing = m.moe, p.routing or Routing()
     assert moe is not None
-    before = sum(kind.moe for kind in m.layer_kinds()[:layer]) if routing.layered else 0
-    counts = tokens_per_expert(routing, moe.experts, moe.top_k, tokens, before, step)
-    return Counter(int(n) for n in counts if n)
+    kinds = [kind.moe for kind in m.layer_kinds()]
+    before = sum(kinds[:layer]) if routing.layered else 0
+    counts = tokens_of_experts(routing, moe.experts, moe.top_k, tokens, before, step, sum(kinds))
+    busy = [(-int(n), expert) for expert, n in enumerate(counts) if n]
+    return {expert: -n for n, expert in sorted(busy)}
 
 
 def expert_ops(
@@ -167,14 +169,15 @@ def expert_ops(
     moe = m.moe
     assert moe is not None
     tokens, h, k = s.tokens, m.hidden, moe.top_k
-    busy = routed_rows(p, m, tokens, layer, step)
-    experts = sum(busy.values())
+    routed = routed_tokens(p, m, tokens, layer, step)
+    busy, experts = Counter(routed.values()), len(routed)
     groups = tuple(Group(n, (("M", rows),)) for rows, n in sorted(busy.items(), reverse=True))
     logits = p.tensor("moe.logits", (tokens, moe.experts))
     shares, index = (
         p.tensor("moe.shares", (tokens, k)),
         p.tensor("moe.index", (tokens, k), Role.INDEX),
     )
+    picks = Picks(p.name("moe", Role.WEIGHT), tuple(routed), index.tensor)
     rows, raised = p.tensor("moe.rows", (tokens * k, h)), (tokens * k, moe.ffn)
     lowered = p.tensor("moe.lowered", (tokens * k, h))
     late_bias = moe.router_bias and moe.router == "sigmoid"
@@ -194,6 +197,7 @@ def expert_ops(
         touched = Access(weight.tensor, dims("B", "K", "N"), experts * depth * n)
         size = (experts, max(busy), n, depth)
         op = p.batched(name, "moe_expert", (given, touched, result), size, groups=groups)
+        op = replace(op, picks=picks)
         if not moe.bias:
             return op
         bias = p.weight(f"{name}.bias", moe.experts, n)

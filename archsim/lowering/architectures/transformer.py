@@ -90,7 +90,8 @@ class TransformerBuilder(Architecture):
         if m.moe is None:
             return None
         layers = sum(kind.moe for kind in m.layer_kinds())
-        return Routed(m.moe.experts, m.moe.top_k, self._steps(phase)[0].tokens, layers)
+        steps = self._steps(phase)
+        return Routed(m.moe.experts, m.moe.top_k, steps[0].tokens, layers, len(steps))
 
     def blocks(self, phase: AnyPhase, parts: Parts) -> tuple[Block, ...]:
         """The masked points of a prefill are computed, as unfused kernels do."""

@@ -19,7 +19,7 @@ from archsim.lowering.architectures.base import Architecture
 from archsim.lowering.architectures.transformer import TransformerBuilder
 from archsim.lowering.convolution import Geometry, Image, conv_op
 from archsim.lowering.parts import Parts
-from archsim.lowering.phase import AnyPhase, Count, Encode, Infer
+from archsim.lowering.phase import AnyPhase, Count, Encode, Infer, Listed
 
 
 class Vit(Spec):
@@ -34,7 +34,7 @@ class Vit(Spec):
     patch: Count
     """Height and width of a patch."""
 
-    layers: Count
+    layers: Listed
     """Blocks."""
 
     hidden: Count

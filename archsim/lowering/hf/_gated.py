@@ -14,7 +14,7 @@ from archsim.lowering.hf.base import (
     head_width,
     spelt,
 )
-from archsim.lowering.phase import Count
+from archsim.lowering.phase import Count, Listed
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 
@@ -23,7 +23,7 @@ class GatedDecoder(HfConfig):
     """Fields that decide sizes in every one of them; `head_dim` and key heads may be null."""
 
     hidden_size: Count = Field(examples=[4096])
-    num_hidden_layers: Count = Field(examples=[32])
+    num_hidden_layers: Listed = Field(examples=[32])
     num_attention_heads: Count = Field(examples=[32])
     num_key_value_heads: Count | None = None
     head_dim: Count | None = None

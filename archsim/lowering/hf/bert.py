@@ -13,7 +13,7 @@ from archsim.lowering.hf.base import (
     activation,
     head_width,
 )
-from archsim.lowering.phase import Count
+from archsim.lowering.phase import Count, Listed
 
 
 class BertConfig(HfConfig):
@@ -22,7 +22,7 @@ class BertConfig(HfConfig):
     kind = "bert"
 
     hidden_size: Count = Field(examples=[768])
-    num_hidden_layers: Count = Field(examples=[12])
+    num_hidden_layers: Listed = Field(examples=[12])
     num_attention_heads: Count = Field(examples=[12])
     intermediate_size: Count = Field(examples=[3072])
     vocab_size: Count = Field(examples=[30522])

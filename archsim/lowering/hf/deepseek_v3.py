@@ -8,7 +8,7 @@ from pydantic import Field
 
 from archsim.lowering.hf._gated import GatedDecoder
 from archsim.lowering.hf.base import Unbuildable
-from archsim.lowering.phase import Count
+from archsim.lowering.phase import Count, Listed
 
 
 class DeepseekV3Config(GatedDecoder):
@@ -21,7 +21,7 @@ class DeepseekV3Config(GatedDecoder):
     qk_nope_head_dim: Count = 128
     qk_rope_head_dim: Count = 64
     v_head_dim: Count = 128
-    n_routed_experts: Count = 256
+    n_routed_experts: Listed = 256
     n_shared_experts: int | None = 1
     num_experts_per_tok: Count = 8
     moe_intermediate_size: Count = Field(default=2048, examples=[2048])

@@ -12,7 +12,7 @@ from archsim.lowering.hf.base import (
     head_width,
     spelt,
 )
-from archsim.lowering.phase import Count
+from archsim.lowering.phase import Count, Listed
 
 
 class FalconConfig(HfConfig):
@@ -21,7 +21,7 @@ class FalconConfig(HfConfig):
     kind = "falcon"
 
     hidden_size: Count = spelt("hidden_size", "n_embed", example=8192)
-    layers: Count = spelt("num_hidden_layers", "n_layer", example=60)
+    layers: Listed = spelt("num_hidden_layers", "n_layer", example=60)
     heads: Count = spelt("num_attention_heads", "n_head", example=128)
     kv_heads: Count | None = spelt("num_kv_heads", "n_head_kv", default=None)
     vocab_size: Count = 65024

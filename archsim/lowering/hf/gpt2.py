@@ -12,7 +12,7 @@ from archsim.lowering.hf.base import (
     head_width,
     spelt,
 )
-from archsim.lowering.phase import Count
+from archsim.lowering.phase import Count, Listed
 
 
 class Gpt2Config(HfConfig):
@@ -21,7 +21,7 @@ class Gpt2Config(HfConfig):
     kind = "gpt2"
 
     hidden: Count = spelt("n_embd", "hidden_size", example=768)
-    layers: Count = spelt("n_layer", "num_hidden_layers", example=12)
+    layers: Listed = spelt("n_layer", "num_hidden_layers", example=12)
     heads: Count = spelt("n_head", "num_attention_heads", example=12)
     inner: Count | None = spelt("n_inner", default=None)
     positions: Count = spelt("n_positions", "n_ctx", "max_position_embeddings", example=1024)

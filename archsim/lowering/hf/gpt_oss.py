@@ -6,7 +6,7 @@ from typing import Any
 
 from archsim.lowering.hf._gated import FULL, SLIDING, GatedDecoder, windows
 from archsim.lowering.hf.base import spelt
-from archsim.lowering.phase import Count
+from archsim.lowering.phase import Count, Listed
 
 
 class GptOssConfig(GatedDecoder):
@@ -15,7 +15,7 @@ class GptOssConfig(GatedDecoder):
     kind = "gpt_oss"
 
     head_dim: Count | None = 64
-    num_local_experts: Count = spelt("num_local_experts", "num_experts", default=128)
+    num_local_experts: Listed = spelt("num_local_experts", "num_experts", default=128)
     num_experts_per_tok: Count = spelt("num_experts_per_tok", "experts_per_token", default=4)
     sliding_window: Count | None = 128
     layer_types: tuple[str, ...] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archsim.lowering.hf.mistral import MistralConfig as Mistral
-from archsim.lowering.phase import Count
+from archsim.lowering.phase import Count, Listed
 
 
 class MixtralConfig(Mistral):
@@ -13,7 +13,7 @@ class MixtralConfig(Mistral):
 
     kind = "mixtral"
 
-    num_local_experts: Count = 8
+    num_local_experts: Listed = 8
     num_experts_per_tok: Count = 2
 
     def numbers(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from archsim.lowering.hf.base import (
     activation,
     head_width,
 )
-from archsim.lowering.phase import Count
+from archsim.lowering.phase import Count, Listed
 
 OFFSET = 2  # rows of the position table before the first token's (OPTLearnedPositionalEmbedding)
 
@@ -24,7 +24,7 @@ class OptConfig(HfConfig):
     kind = "opt"
 
     hidden_size: Count = Field(examples=[9216])
-    num_hidden_layers: Count = Field(examples=[64])
+    num_hidden_layers: Listed = Field(examples=[64])
     num_attention_heads: Count = Field(examples=[72])
     ffn_dim: Count = Field(examples=[36864])
     vocab_size: Count = Field(examples=[50272])

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from archsim.lowering.hf.base import Unbuildable, spelt
 from archsim.lowering.hf.qwen3 import Qwen3Config as Qwen3
-from archsim.lowering.phase import Count
+from archsim.lowering.phase import Count, Listed
 
 
 class Qwen3MoeConfig(Qwen3):
@@ -16,7 +16,7 @@ class Qwen3MoeConfig(Qwen3):
 
     kind = "qwen3_moe"
 
-    num_experts: Count = spelt("num_experts", "num_local_experts", default=128)
+    num_experts: Listed = spelt("num_experts", "num_local_experts", default=128)
     num_experts_per_tok: Count = 8
     moe_intermediate_size: Count = Field(default=768, examples=[1536])
     decoder_sparse_step: Count = 1

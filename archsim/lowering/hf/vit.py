@@ -9,7 +9,7 @@ from pydantic import Field
 from archsim.core.spec import Spec
 from archsim.lowering.architectures.vit import Vit
 from archsim.lowering.hf.base import ActivationName, HfConfig, Unbuildable, activation
-from archsim.lowering.phase import Count
+from archsim.lowering.phase import Count, Listed
 
 CLASSIFIER, BARE = "ViTForImageClassification", "ViTModel"
 
@@ -22,7 +22,7 @@ class ViTConfig(HfConfig):
 
     architectures: tuple[str, ...] | None = None
     hidden_size: Count = Field(examples=[768])
-    num_hidden_layers: Count = Field(examples=[12])
+    num_hidden_layers: Listed = Field(examples=[12])
     num_attention_heads: Count = Field(examples=[12])
     intermediate_size: Count = Field(examples=[3072])
     image_size: Count | tuple[Count, Count] = Field(examples=[224])

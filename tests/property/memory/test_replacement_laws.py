@@ -13,7 +13,7 @@ steps_of = st.lists(st.lists(st.sampled_from(ITEMS), unique=True, max_size=4), m
 
 
 def fewest(steps, capacity, start):
-    """Fewest misses of any policy: after a step, all sets of what was there or fetched are tried."""
+    """Fewest misses of any policy: after each step, all choices of what to keep are tried."""
     best = {frozenset(start): 0}
     for step in steps:
         after = {}

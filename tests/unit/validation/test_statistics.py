@@ -130,9 +130,20 @@ def test_unsupported_rows_have_no_error_and_fail_the_suite():
 def test_the_text_form_shows_the_five_worst_rows_and_the_verdict():
     found = result("exact", *((100, 100 + e) for e in (0, 3, 1, 6, 2, 5, 4)))
     lines = render(found).splitlines()
-    assert [line.split()[0] for line in lines[2:7]] == ["r3", "r5", "r6", "r1", "r4"]
+    assert lines[3] == "furthest off, of the rows that gate"
+    assert [line.split()[0] for line in lines[4:9]] == ["r3", "r5", "r6", "r1", "r4"]
+    assert lines[-2] == "gates: 1 of 1 metrics, of which x missed"
     assert lines[-1] == "hand does not pass: 7 rows, 0 unsupported, 0.5 s"
     assert render(result("exact", (1, 1))).splitlines()[-1].startswith("hand passes: 1 rows")
+
+
+def test_the_text_form_says_which_metrics_gate():
+    lines = render(result("report", (100, 120))).splitlines()
+    assert lines[1].split()[-2:] == ["report", "none"]
+    assert lines[-2] == "gates: 0 of 1 metrics, none missed; reported only: x"
+    lines = render(result("5%", (100, 101))).splitlines()
+    assert lines[1].split()[-2:] == ["5%", "ok"]
+    assert lines[-2] == "gates: 1 of 1 metrics, none missed"
 
 
 def test_a_suite_without_a_source_is_refused():
