@@ -89,7 +89,7 @@ class ControllerSpec(Spec):
         queued = self.structure == "command_queues"
         foreign = ONLY_UNIFIED if queued else ONLY_QUEUED
         for option in foreign:
-            if option in self.model_fields_set and getattr(self, option) is not None:
+            if getattr(self, option) != type(self).model_fields[option].default:
                 raise problem("E202", f'structure "{self.structure}" has no {option}')
         if self.refresh not in (QUEUED_REFRESH if queued else UNIFIED_REFRESH):
             raise problem("E202", f'structure "{self.structure}" has no refresh "{self.refresh}"')
