@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import time_core
+from benchmarks import dram, time_core
 
 if __name__ == "__main__":
-    sys.exit(0 if time_core.main() else 1)
+    met = [time_core.main(), dram.main()]
+    sys.exit(0 if all(met) else 1)

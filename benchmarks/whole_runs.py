@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-MACHINES = ("h100", "tpu-v4", "npu", "sn40l")
+MACHINES = ("h100", "tpu-v4", "npu", "npu-hbm2", "sn40l")
 MODELS = {
     "llama-3-8b": 16,
     "llama-3-70b": 16,

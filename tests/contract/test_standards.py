@@ -146,7 +146,7 @@ def test_addresses_reach_every_bank_once(standard, tables):
     assert found == dict.fromkeys(range(tables.banks), 2)
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "HBM2E"])
+@pytest.mark.parametrize("name", [*FAMILIES, *RATED])
 def test_its_streaming_share_and_latency_are_those_of_the_controller(name):
     standard = load_standard(name)
     tables = standard.tables()
