@@ -19,10 +19,10 @@ from pathlib import Path
 import archsim.validation
 from archsim.memory.address import AddressMap
 from archsim.memory.controller import ControllerSpec
+from archsim.memory.controllers.unified import Unified
 from archsim.memory.requests import MemoryRun, Pacing
 from archsim.memory.standard import load_standard
 from archsim.memory.traces import Place, trace
-from archsim.memory.unified import Unified
 
 TABLE = Path(archsim.validation.__file__).parent / "tables" / "dram_sim_speed.csv"
 STANDARDS = {

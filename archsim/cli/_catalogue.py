@@ -57,7 +57,7 @@ def _files(folder: Path) -> list[Entry]:
     from archsim.core.yamlio import load_yaml
 
     found = []
-    for path in sorted(folder.glob("*.yaml")):
+    for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem):
         data = load_yaml(path).data
         found.append((path.stem, _first_sentence(_about_file(data))))
     return found

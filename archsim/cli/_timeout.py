@@ -23,9 +23,7 @@ def at_most(text: str | None) -> Iterator[None]:
     if text is None:
         yield
         return
-    from archsim.core.units import parse_quantity
-
-    seconds = float(parse_quantity(text, "seconds"))
+    seconds = _seconds(text)
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise SimulationStopped(
@@ -44,3 +42,16 @@ def at_most(text: str | None) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _seconds(text: str) -> float:
+    """A duration in seconds; a mistake in it points at the flag."""
+    from archsim.core.errors import Diagnostic, InputError
+    from archsim.core.units import parse_quantity
+
+    try:
+        return float(parse_quantity(text, "seconds"))
+    except InputError as error:
+        where = Diagnostic("", "", f"--timeout {text}")
+        help_text = "example `--timeout '60 s'`"
+        raise InputError(error.message, code=error.code, help=help_text, where=where) from None

@@ -40,6 +40,7 @@ def command(
     Where no phase is given, the file has the one at which the model is counted: edit it.
     """
     from archsim.core.yamlio import dump_yaml
+    from archsim.lowering.lower import lower
     from archsim.lowering.spec import architecture_of, load_workload
 
     path = Path(file)
@@ -59,4 +60,7 @@ def command(
     )
     if spec.phase is None:
         spec = spec.model_copy(update={"phase": architecture_of(spec).default_phase()})
+    warnings = lower(spec).facts["warnings"]
     out.emit(dump_yaml(spec.to_data()), out_file)
+    for code, text in warnings:
+        out.note(f"warning: {code} {text}")

@@ -41,6 +41,10 @@ class Dma(Link):
         depth: PositiveInt = 2
         """Tiles of an operand on chip at once: one in use, the others being filled."""
 
+        outstanding: PositiveInt = 16
+        """Of a DMA between two drams: tiles at once that it has asked for and not yet written
+        (default assumed)."""
+
     spec: Spec
 
     @classmethod

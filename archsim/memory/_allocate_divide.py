@@ -12,7 +12,7 @@ from archsim.memory._allocate_solver import least_traffic
 from archsim.memory._allocate_window import Answer, Window, narrowed
 from archsim.memory.lifetimes import stays_of, trimmed
 
-WIDTH = 14  # ops of a window: CP-SAT proves most of them within a second
+WIDTH = 20  # ops of a window: CP-SAT proves most of them within a second
 STRIDE = 7
 ROUNDS = 2  # over the whole order
 

@@ -67,18 +67,31 @@ def placed_or_cut(
     """
     waiting = list(lives)
     while True:
-        placed: list[Stay] = []
-        for life in sorted(waiting, key=lambda s: (-flow.tensors[s[0]].bytes, s[1], s[0])):
-            address = lowest(flow, placed, life)
-            if address + flow.tensors[life[0]].bytes > budget_bytes:
-                break
-            placed.append(Stay(*life, address))
-        else:
+        placed, cuts = _round(flow, waiting, uses, budget_bytes)
+        if not cuts:
             return placed
-        near = [(s.tensor, s.begin, s.end) for s in placed if s.begin < life[2] and life[1] < s.end]
-        cut = max(cuts for near_life in (life, *near) for cuts in _cuts(flow, near_life, uses))
-        waiting.remove(cut.life)
-        waiting += cut.halves
+        for cut in cuts:
+            waiting.remove(cut.life)
+            waiting += cut.halves
+
+
+def _round(
+    flow: Flow, lives: Sequence[Life], uses: dict[int, list[int]], budget_bytes: int
+) -> tuple[list[Stay], list[Cut]]:
+    """What could be placed, and where to cut for the rest: no two cuts at the same time."""
+    placed: list[Stay] = []
+    cuts: list[Cut] = []
+    for life in sorted(lives, key=lambda s: (-flow.tensors[s[0]].bytes, s[1], s[0])):
+        x, begin, end = life
+        if any(cut.life[1] < end and begin < cut.life[2] for cut in cuts):
+            continue  # that cut may make room here too
+        address = lowest(flow, placed, life)
+        if address + flow.tensors[x].bytes <= budget_bytes:
+            placed.append(Stay(*life, address))
+            continue
+        near = ((s.tensor, s.begin, s.end) for s in placed if s.begin < end and begin < s.end)
+        cuts.append(max(cut for other in (life, *near) for cut in _cuts(flow, other, uses)))
+    return placed, cuts
 
 
 def _cuts(flow: Flow, life: Life, uses: dict[int, list[int]]) -> Iterable[Cut]:

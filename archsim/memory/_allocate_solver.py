@@ -114,14 +114,14 @@ class _Program:
         for x in self.tensors:
             if x not in window.copies:
                 self.saved[x] = model.new_bool_var(f"save {x}")
-            for t in range(self.count):
+            for t in self._span(x):
                 held = self.held[x, t] = model.new_bool_var(f"hold {x} {t}")
                 came = self.came[x, t] = model.new_bool_var(f"come {x} {t}")
                 model.add_hint(held, x in start.held[t])
                 for variable in self.used(x, t, reads=False):
                     model.add_implication(variable, held)
                 model.add(came <= sum(self.used(x, t, reads=True)))
-                old = self.held[x, t - 1] if t else int(x in window.entry)
+                old = self.held.get((x, t - 1), 0) if t else int(x in window.entry)
                 born = self.runs[self.producer[x]].get(t, 0) if x in self.producer else 0
                 model.add(held <= old + came + born)
                 if x in self.saved:
@@ -129,11 +129,20 @@ class _Program:
             if x in window.leave:
                 model.add(self.held[x, self.count - 1] == 1)
 
+    def _span(self, x: int) -> range:
+        """Positions at which it can pay to hold a tensor: from its birth to its last use."""
+        born = min(self.runs[self.producer[x]]) if x in self.producer else 0
+        steps = enumerate(self.window.steps)
+        ops = [op for op, s in steps if x in s.reads or x in s.writes]
+        last = self.count - 1 if x in self.window.leave else max(max(self.runs[op]) for op in ops)
+        return range(born, last + 1)
+
     def room(self, budget: Any) -> None:
         """At no time more bytes than the budget, in units."""
         sizes = self.window.sizes
         for t in range(self.count):
-            total = sum(sizes[x] // self.unit * self.held[x, t] for x in self.tensors)
+            held = ((x, self.held.get((x, t), 0)) for x in self.tensors)
+            total = sum(sizes[x] // self.unit * flag for x, flag in held)
             self.model.add(total <= budget)
 
     def moved(self) -> Any:
@@ -146,8 +155,8 @@ class _Program:
     def once(self) -> None:
         """Nothing is evicted: only what comes from outside is fetched, and once."""
         for x in self.tensors:
-            times = [self.came[x, t] for t in range(self.count)]
-            self.model.add(sum(times) <= int(x in self.window.fresh))
+            times = sum(self.came[x, t] for t in self._span(x))
+            self.model.add(times <= int(x in self.window.fresh))
 
     def answer(self, solver: CpSolver, status: str) -> Answer:
         """What a solver found, in ops and tensors of the window."""
@@ -155,7 +164,7 @@ class _Program:
         for t in range(self.count):
             order += [op for op, at in enumerate(self.runs) if t in at and solver.value(at[t])]
         held = (
-            frozenset(x for x in self.tensors if solver.value(self.held[x, t]))
+            frozenset(x for x in self.tensors if solver.value(self.held.get((x, t), 0)))
             for t in range(self.count)
         )
         cost = round(solver.objective_value) * self.unit

@@ -1,8 +1,8 @@
 """What a memory controller may be told: its structure, scheduler, row policy, refresh and queues.
 
 Here lives the description only. The unified structure (one read and one write buffer, as in
-Ramulator 2.1) is in `memory.unified`, the one with a queue per bank (as in DRAMsim3) in
-`memory.command_queues`.
+Ramulator 2.1) is in `memory.controllers.unified`, the one with a queue per bank (as in DRAMsim3) in
+`memory.controllers.command_queues`.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from archsim.memory.lifetimes import Flow, Stay, stays_of, trimmed
 WHOLE = 36  # ops of a part whose order the solver takes at once, evictions and all
 ORDERED = 64  # ops of a part whose order alone it takes at once
 EFFORT = 20.0  # deterministic seconds of CP-SAT for a part; one is about a second of a core
-ROOMS = (1.0, 0.97, 0.93, 0.88)  # shares of the budget to plan for until addresses are found
+SHARES = (0.97, 0.93, 0.88)  # of the budget, to plan for where the whole leaves no addresses
 
 
 class Peak(NamedTuple):
@@ -36,20 +36,21 @@ class Peak(NamedTuple):
         bytes: of the scratchpad, addresses found.
         bound_bytes: no order and no addresses do with less.
         order: that does.
+        stays: of its tensors.
     """
 
     bytes: int
     bound_bytes: int
     order: tuple[int, ...]
+    stays: list[Stay]
 
 
 class Planned(NamedTuple):
-    """A plan with addresses, and what is proved of it."""
+    """A plan with addresses, and non-compulsory bytes that no plan goes below."""
 
     order: tuple[int, ...]
     stays: list[Stay]
     bound_bytes: int
-    optimal: bool
 
 
 def parts(flow: Flow, order: Sequence[int], *, free_order: bool) -> Iterator[tuple[int, ...]]:
@@ -92,13 +93,17 @@ def least_room(flow: Flow, *, effort: float = EFFORT) -> Peak:
     Raises:
         MissingExtra: when OR-Tools is not installed.
     """
-    search = _Search(flow, 0, free_order=True, effort=effort)
+    return _least_room(_Search(flow, 0, free_order=True, effort=effort))
+
+
+def _least_room(search: _Search) -> Peak:
+    flow = search.flow
     order, held, peak, bound, _ = search.whole(range(len(flow.steps)), search.peak)
     lives = stays_of(trimmed(flow, order, held))
     room = peak
-    while place(flow, lives, room, effort) is None:
+    while (stays := place(flow, lives, room, search.effort)) is None:
         room += -(-peak // 100)
-    return Peak(room, bound, order)
+    return Peak(room, bound, order, stays)
 
 
 def plan(
@@ -121,24 +126,30 @@ def plan(
     Raises:
         MissingExtra: when OR-Tools is not installed.
     """
-    least = flow.largest_op_bytes()
-    tried: list[Answer] = []
-    for share in ROOMS:
-        room = max(least, int(share * budget_bytes))
-        search = _Search(flow, room, free_order=free_order, effort=effort)
-        found = search.whole(order, search.traffic)
-        tried.append(found)
-        lives = stays_of(trimmed(flow, found.order, found.held))
-        stays = place(flow, lives, budget_bytes, effort)
+    search = _Search(flow, budget_bytes, free_order=free_order, effort=effort)
+    first = search.whole(order, search.traffic)
+    stays = _placed(flow, first, budget_bytes, effort)
+    if first.bound_bytes == 0 and free_order and (stays is None or first.cost_bytes):
+        room = _least_room(search)
+        if room.bytes <= budget_bytes:
+            return Planned(room.order, room.stays, 0)
+    for share in SHARES:
         if stays is not None:
-            optimal = len(tried) == 1 and found.optimal
-            return Planned(found.order, stays, tried[0].bound_bytes, optimal)
-        if room == least:
             break
-    first = tried[0]
-    lives = stays_of(trimmed(flow, first.order, first.held))
-    stays = placed_or_cut(flow, lives, flow.uses(first.order), budget_bytes)
-    return Planned(first.order, stays, first.bound_bytes, optimal=False)
+        again = search.within(max(flow.largest_op_bytes(), int(share * budget_bytes)))
+        found = again.whole(order, again.traffic)
+        stays = _placed(flow, found, budget_bytes, effort)
+        if stays is not None:
+            return Planned(found.order, stays, first.bound_bytes)
+    if stays is None:
+        lives = stays_of(trimmed(flow, first.order, first.held))
+        stays = placed_or_cut(flow, lives, flow.uses(first.order), budget_bytes)
+    return Planned(first.order, stays, first.bound_bytes)
+
+
+def _placed(flow: Flow, found: Answer, budget_bytes: int, effort: float) -> list[Stay] | None:
+    lives = stays_of(trimmed(flow, found.order, found.held))
+    return place(flow, lives, budget_bytes, effort)
 
 
 class _Search:
@@ -150,6 +161,13 @@ class _Search:
         self.free_order = free_order
         self.effort = effort
         self.known: dict[Window, Answer] = {}
+        self.peaks: dict[Window, Answer] = {}  # of orders, which know no room
+
+    def within(self, room_bytes: int) -> _Search:
+        """The same search in another room."""
+        other = _Search(self.flow, room_bytes, free_order=self.free_order, effort=self.effort)
+        other.peaks = self.peaks
+        return other
 
     def whole(self, order: Sequence[int], solve: Callable[[Window], Answer]) -> Answer:
         """One answer for the flow, its parts' put end to end; costs add up, peaks do not."""
@@ -167,9 +185,7 @@ class _Search:
             )  # fmt: skip
             steps = [flow.steps[op] for op in part]
             window, names = narrowed(steps, sizes, entry, copies, given, leave)
-            if window not in self.known:
-                self.known[window] = solve(window)
-            found = self.known[window]
+            found = solve(window)
             held = tuple(frozenset(names[x] for x in now) for now in found.held)
             answers.append(found._replace(order=tuple(part[i] for i in found.order), held=held))
             entry = leave
@@ -184,18 +200,18 @@ class _Search:
 
     def traffic(self, window: Window) -> Answer:
         """The plan of a part that moves least."""
+        if window not in self.known:
+            self.known[window] = self._traffic(window)
+        return self.known[window]
+
+    def _traffic(self, window: Window) -> Answer:
         best = window.first(self.room_bytes, free_order=self.free_order)
         if best.cost_bytes:
-            free = self.free_order
-            best = (
-                self._divided(window)
-                if free and len(window.steps) > WHOLE
-                else (
-                    least_traffic(
-                        window, self.room_bytes, best, free_order=free, effort=self.effort
-                    )
-                )
-            )
+            room, free, effort = self.room_bytes, self.free_order, self.effort
+            if free and len(window.steps) > WHOLE:
+                best = self._divided(window)
+            else:
+                best = least_traffic(window, room, best, free_order=free, effort=effort)
         return best._replace(optimal=best.cost_bytes == best.bound_bytes)
 
     def _divided(self, window: Window) -> Answer:
@@ -212,6 +228,11 @@ class _Search:
 
     def peak(self, window: Window) -> Answer:
         """The order of a part whose live bytes peak lowest."""
+        if window not in self.peaks:
+            self.peaks[window] = self._peak(window)
+        return self.peaks[window]
+
+    def _peak(self, window: Window) -> Answer:
         flow = window.flow()
         least = flow.largest_op_bytes()
         answers = []

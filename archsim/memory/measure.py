@@ -1,7 +1,7 @@
 """One memory under one request list: bandwidth, latencies, row statistics, energy, a load curve.
 
 A `Setup` says which; `measure` runs it and gives plain data under the names that reports use. How
-the controller works is in `memory.unified` and `memory.command_queues`.
+the controller works is in `memory.controllers.unified` and `memory.controllers.command_queues`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from archsim.core.errors import InputError
 from archsim.memory.address import AddressMap
 from archsim.memory.controller import ControllerSpec
-from archsim.memory.devices import device
+from archsim.memory.controllers.devices import device
 from archsim.memory.dram_energy import DramCounts, dram_energy
 from archsim.memory.requests import MemoryRun, Pacing, Requests
 from archsim.memory.standard import load_standard

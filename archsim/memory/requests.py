@@ -1,7 +1,7 @@
 """What is asked of a memory controller, how fast, and what came of it.
 
 Here live the request list, its pacing and the record of a drive or a served burst. Who serves them
-is in `memory.unified` and `memory.command_queues`; named request lists are in `memory.traces`.
+is in `memory.controllers`; named request lists are in `memory.traces`.
 """
 
 from __future__ import annotations

@@ -111,7 +111,9 @@ def _note(row: Mapping[str, Any] | None) -> str:
 Formula = Callable[[Stored, str, Any, "re.Match[str]"], Explanation]
 
 
-def _time(run: Stored, metric: str, value: Any, _: re.Match[str]) -> Explanation:
+def _time(run: Stored, metric: str, value: Any, found: re.Match[str]) -> Explanation:
+    if "stalls" not in run.result:  # at fidelity bound the time is the bound
+        return _bound(run, metric, value, found)
     ps = run.get("time_ps")
     parts = run.split({k: v * ps / PS_PER_S for k, v in run.get("stalls").items()}, "s")
     ops = run.top("time_ps", "ps", ps)

@@ -101,7 +101,7 @@ def _answer(result: dict[str, Any]) -> RenderableType:
     metrics = result["metrics"]
     rows = [["Time", _si(metrics["time_s"], "s"), _against_bound(result)]]
     rates = {
-        kind: f"{rate:.4g} tok/s"
+        kind: f"{rate:.4g} tok/s" if rate < 1e4 else _si(rate, "tok/s")
         for kind in ("prompt", "output")
         if (rate := _get(metrics, "throughput", f"{kind}_tok_per_s")) is not None
     }

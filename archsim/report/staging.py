@@ -1,4 +1,4 @@
-"""Staging as the report tells it: bytes by pair of memories and class, what was waited for, experts.
+"""Staging as the report tells it: bytes by pair of memories, what was waited for, cached experts.
 
 Time of a move is that at the slower of its two ports. What is on the critical path is not hidden.
 """
@@ -18,9 +18,9 @@ STAGED = ".staged"
 def staging(run: RunRecord) -> dict[str, Any] | None:
     """Bytes moved between memories, how long that took, and how much of it nobody waited for.
 
-    `bytes` counts both ports of each move; `pairs` what passes, by its two ends and by class;
-    `stalls_s` the time that the critical path spends on the port of each memory. None where a lone
-    memory lies behind the chip.
+    `bytes` counts each move once; `pairs` tells them by their two ends and by class; `stalls_s` is
+    the time that the critical path spends on the port of each memory. None where a lone memory lies
+    behind the chip.
     """
     if len(run.memory.tiers) < 2:
         return None

@@ -1,8 +1,8 @@
 """From an op graph to what a scratchpad allocator sees: every repeat written out, sizes in bytes.
 
 Activations are allocated. Weights, and a KV cache that was there before, stream past the scratchpad
-and are compulsory; such a cache has no bytes here and only keeps its readers behind its writer. A KV
-cache that is written whole is allocated and kept. Not here: any policy.
+and are compulsory; such a cache has no bytes here and only keeps its readers behind its writer. A
+KV cache that is written whole is allocated and kept. Not here: any policy.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from archsim.core.errors import InputError
@@ -21,6 +22,7 @@ from archsim.memory.replacement import Replay, replay
 
 if TYPE_CHECKING:
     from archsim.system.build import Machine
+    from archsim.system.homes import Homes
     from archsim.system.place import Stage
 
 
@@ -124,29 +126,40 @@ def cache_experts(graph: OpGraph, rule: ExpertRule | None) -> tuple[OpGraph, Exp
     return replace(graph, blocks=blocks), ExpertCache(rule, tuple(layers), tensors, absent)
 
 
-def expert_records(cache: ExpertCache, machine: Machine) -> tuple[ExpertRecord, ...]:
+def expert_records(homes: Homes, machine: Machine) -> tuple[ExpertRecord, ...]:
     """What the report reads of a cache; nothing without one."""
-    rule = cache.rule
-    if rule is None or len(machine.tiers) < 2:
+    rule = homes.experts.rule
+    if rule is None:
         return ()
-    near, away = machine.tiers[:2]
-    dma = machine.mover(away.name, near.name)
     return tuple(
         ExpertRecord(
-            one.name,
-            one.repeats,
-            rule.policy,
-            rule.held,
-            rule.prefetch,
-            *(
-                sum(map(len, side))
-                for side in (one.replay.hits, one.replay.misses, one.replay.evictions)
-            ),
-            one.expert_bytes,
-            dma.transfer_ps(away, one.expert_bytes),
+            name=one.name,
+            repeats=one.repeats,
+            policy=rule.policy,
+            held=rule.held,
+            prefetch=rule.prefetch,
+            hits=_count(one.replay.hits),
+            misses=_count(one.replay.misses),
+            evictions=_count(one.replay.evictions),
+            expert_bytes=one.expert_bytes,
+            miss_ps=_fetch_ps(homes, machine, one),
         )
-        for one in cache.layers
+        for one in homes.experts.layers
     )
+
+
+def _count(steps: tuple[tuple[int, ...], ...]) -> int:
+    return sum(map(len, steps))
+
+
+def _fetch_ps(homes: Homes, machine: Machine, layer: LayerVisits) -> int:
+    """Time of the slowest hop of one expert on its way to the nearest memory, alone."""
+    slowest = [0]
+    for memory, _ in homes.far.get(layer.tensors[0], ()):
+        for source, target in pairwise(machine.route(memory)):
+            mover, port = machine.mover(source, target), machine.memories[source]
+            slowest.append(mover.transfer_ps(port, layer.expert_bytes))
+    return max(slowest)
 
 
 def missed_share(op: Op, absent: frozenset[int]) -> tuple[int, int]:

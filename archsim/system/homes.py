@@ -37,6 +37,7 @@ class Homes:
             experts that a router picks.
         areas: bytes reserved for each lane that carries anything, in the memory nearer to the chip.
         experts: which experts are there when the run comes to them.
+        appended: tensors of the cache whose new tokens stay in the nearest memory.
     """
 
     far: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
@@ -44,6 +45,11 @@ class Homes:
     late: frozenset[str] = frozenset()
     areas: Mapping[Lane, int] = field(default_factory=dict)
     experts: ExpertCache = field(default_factory=ExpertCache)
+    appended: frozenset[str] = frozenset()
+
+    def written_to(self, tensor: str) -> tuple[tuple[str, int], ...]:
+        """(memory, bytes) outside the nearest memory over which what is written is spread."""
+        return () if tensor in self.appended else self.far.get(tensor, ())
 
     def need(self) -> dict[str, int]:
         """Bytes by class, all memories together."""
@@ -67,9 +73,7 @@ def staged_bytes(
     graph: OpGraph,
     machine: Machine,
     stage: Stage,
-    far: Mapping[str, tuple[tuple[str, int], ...]],
-    late: frozenset[str],
-    experts: ExpertCache,
+    homes: Homes,
 ) -> dict[Lane, int]:
     """Bytes that one run of a stage sends along each lane."""
     found: dict[Lane, int] = {}
@@ -81,15 +85,15 @@ def staged_bytes(
     reads: dict[str, int] = {}
     for op in stage.ops:
         for access in op.reads:
-            size = fetched_bytes(graph, experts, stage.block, op, access)
+            size = fetched_bytes(graph, homes.experts, stage.block, op, access)
             reads[access.tensor] = max(reads.get(access.tensor, 0), size)
     for name, touched in reads.items():
-        for memory, size in far.get(name, ()):
+        for memory, size in homes.far.get(name, ()):
             share = -(-touched * size // graph.tensors[name].bytes)
             for source, target in pairwise(machine.route(memory)):
-                add((RETURN if name in late else STAGE, source, target), share)
+                add((RETURN if name in homes.late else STAGE, source, target), share)
     for access in stage.ops[-1].writes:
-        for memory, size in far.get(access.tensor, ()):
+        for memory, size in homes.written_to(access.tensor):
             share = -(-graph.touched_bytes(access) * size // graph.tensors[access.tensor].bytes)
             for source, target in pairwise(machine.way_back(memory)):
                 add((BACK, target, source), share)
@@ -127,7 +131,8 @@ def tier_bytes(plan: Plan) -> dict[str, int]:
                         most[access.tensor] = max(most.get(access.tensor, (0, 0)), size)
             for name, (touched, some) in most.items():
                 near = touched
-                for memory, part in homes.far.get(name, ()):
+                away = homes.far.get(name, ()) if side == "reads" else homes.written_to(name)
+                for memory, part in away:
                     far = some * part // graph.tensors[name].bytes
                     way = machine.route(memory) if side == "reads" else machine.way_back(memory)
                     total[memory] += block.count * far

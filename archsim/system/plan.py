@@ -18,6 +18,7 @@ from archsim.ir.target import Target
 from archsim.ir.tensor import Role
 from archsim.system.array_cost import array_cost
 from archsim.system.build import Machine
+from archsim.system.cached_share import idle_rules
 from archsim.system.expert_cache import cache_experts
 from archsim.system.flash import flash_stage
 from archsim.system.homes import Homes
@@ -48,7 +49,7 @@ def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
     resident, resident_bytes = choose_resident(graph, machine, blocks)
     kept = resident | _inside(blocks)
     homes = Homes()
-    if len(machine.tiers) > 1:
+    if len(machine.tiers) > 1 or experts.rule:
         homes = settle(graph, machine, blocks, kept, experts)
     need = homes.need() or check_capacity(graph, machine, kept)
     stream = machine.sram.capacity_bytes - resident_bytes
@@ -61,6 +62,8 @@ def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
         staged.append(StagedBlock(block.block, stages))
     rules = [f"dispatch[{i}]" for i in range(len(machine.spec.dispatch))]
     rules += [f"mapping[{i}]" for i in range(len(machine.spec.mapping))]
+    found = idle_rules(machine.spec.placement.residency, graph)
+    idle = [f"placement.residency[{i}]" for i in found]
     return Plan(
         graph=graph,
         machine=machine,
@@ -70,7 +73,7 @@ def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
         stream_bytes=stream,
         dram_bytes=need,
         accumulator_bits=accumulator_bits,
-        unmatched=tuple(r for r in rules if r not in used),
+        unmatched=(*(r for r in rules if r not in used), *idle),
         homes=homes,
     )
 

@@ -41,7 +41,7 @@ def record(plan: Plan, bound: BoundRecord, timed: Timed | None) -> RunRecord:
         machine.sram.capacity_bytes,
         dict(plan.dram_bytes),
         _tiers(plan),
-        expert_records(plan.homes.experts, machine),
+        expert_records(plan.homes, machine),
     )
     common = {
         "graph": plan.graph,

@@ -17,8 +17,10 @@ from archsim.core.yamlio import Document, load_spec
 from archsim.energy.table import EnergyRow
 from archsim.interconnect.base import links
 from archsim.memory.base import memories
+from archsim.system.cached_share import ResidencyRule
 from archsim.system.expert_cache import ExpertRule
 from archsim.system.layouts import Layout
+from archsim.system.paged_cache import PageRule
 
 SCHEMA = "archsim.hardware/1"
 
@@ -41,6 +43,12 @@ class Placement(Spec):
 
     experts: ExpertRule | None = None
     """A cache of experts in the nearest dram. Default: experts lie where weights do."""
+
+    kv_pages: PageRule | None = None
+    """The KV cache in whole pages. Default: what spills is the same share of each sequence."""
+
+    residency: tuple[ResidencyRule, ...] = ()
+    """Tensors that come and go in the nearest dram under a policy; the next ones hold them."""
 
     prefetch_stages: PositiveInt | None = None
     """Stages whose data may be on their way from further memories at once. Default: as many as

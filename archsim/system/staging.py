@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from archsim.system.writer import Writer
 
 AREA_PAGES = 64  # a staging area is handed out in this many pages
-HANDOFF = 16  # tiles on their way between the two units of a lane, as a DMA queues them (assumed)
 AHEAD = 2  # runs of a stage whose tiles may wait for it at once
 
 
@@ -78,7 +77,7 @@ def send(w: Writer, row: Draft, role: str, size_bytes: int) -> None:
     whole = sum(w.graph.tensors[a.tensor].bytes for a in written)
     parts: dict[str, int] = {}
     for access in written:
-        for memory, far in w.plan.homes.far.get(access.tensor, ()):
+        for memory, far in w.plan.homes.written_to(access.tensor):
             parts[memory] = parts.get(memory, 0) + far
     for memory, far in parts.items():
         piece = -(-size_bytes * far // whole)
@@ -120,7 +119,7 @@ def _move(
         f"hop.{mover.name}.given": size_bytes,
     }
     (out, into)[slow].counts["staging.tiles"] = 1
-    handoff = w.book.shared(f"handoff {'.'.join(lane)}", reader, writer, HANDOFF)
+    handoff = w.book.shared(f"handoff {'.'.join(lane)}", reader, writer, mover.spec.outstanding)
     _pass(handoff, out, into)
     row.beside += [out, into]
     return out, into
@@ -154,8 +153,7 @@ def _streams(w: Writer, lane: Lane) -> bool:
 def _need(w: Writer) -> dict[Lane, int]:
     if w.staged_bytes is None:
         homes = w.plan.homes
-        away = homes.far, homes.late, homes.experts
-        w.staged_bytes = staged_bytes(w.graph, w.machine, w.stage, *away)
+        w.staged_bytes = staged_bytes(w.graph, w.machine, w.stage, homes)
     return w.staged_bytes
 
 

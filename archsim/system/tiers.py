@@ -12,23 +12,27 @@ memory is split: each tensor keeps the same share of its bytes there and the sam
 next memory, in every repeat of its block, so that slow bytes are spread evenly over the run and
 hide behind fast ones. Three exceptions stay whole: activations, tensors below a thousandth of
 their class, and a class that may lie in a memory with a DMA of its own to the chip.
+
+Tensors with a policy (`placement.residency`, `placement.experts`) are not split: they lie further
+away, and copies of them come and go in the nearest memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
+from math import ceil
 from typing import TYPE_CHECKING
 
-from archsim.core.errors import Infeasible, InputError
-from archsim.core.units import format_bytes
 from archsim.ir.graph import OpGraph
 from archsim.ir.op import Access
 from archsim.ir.tensor import Role
 from archsim.system.build import Machine
+from archsim.system.cached_share import cached_share
 from archsim.system.expert_cache import ExpertCache
 from archsim.system.homes import Homes, Lane, area_of, staged_bytes
+from archsim.system.paged_cache import pages_of
+from archsim.system.tier_classes import TensorClass, cached_classes, expert_classes, refusal
 
 if TYPE_CHECKING:
     from archsim.system.place import StagedBlock
@@ -41,21 +45,6 @@ CLASSES = {  # in the order in which they are given room
 SMALL = 1000  # tensors below this part of their class are not split
 BUFFERS = 2  # of the largest stage that a staging area holds: one is used, one filled (assumed)
 AREA_SHARE = 2  # the staging areas of a memory take at most this part of it: half (assumed)
-
-
-@dataclass
-class _Class:
-    """One class of tensors while it is placed: (name, copies, bytes of one, share touched)."""
-
-    name: str
-    order: tuple[str, ...]
-    tensors: list[tuple[str, int, int, Fraction]]
-    placed: dict[str, dict[str, int]] = field(default_factory=dict)  # tensor -> memory -> bytes
-    short: int = 0
-
-    @property
-    def need(self) -> int:
-        return sum(copies * size for _, copies, size, _ in self.tensors)
 
 
 def settle(
@@ -86,12 +75,12 @@ def settle(
         for c in classes for name, _, size, _ in c.tensors
     }  # fmt: skip
     worst = {name: far for name, far in worst.items() if far}
-    areas = _areas(graph, machine, blocks, worst, late, experts)
+    areas = _areas(graph, machine, blocks, Homes(worst, late=late, experts=experts))
     homes = _fill(graph, machine, classes, late, areas, experts)
     for _ in range(3):  # smaller areas leave more room, and then less is staged
-        areas = _areas(graph, machine, blocks, homes.far, late, experts)
+        areas = _areas(graph, machine, blocks, homes)
         smaller = _fill(graph, machine, classes, late, areas, experts)
-        if not set(_areas(graph, machine, blocks, smaller.far, late, experts)) <= set(areas):
+        if not set(_areas(graph, machine, blocks, smaller)) <= set(areas):
             break
         homes = smaller
     return homes
@@ -99,9 +88,9 @@ def settle(
 
 def _classes(
     graph: OpGraph, machine: Machine, kept: frozenset[str], experts: ExpertCache
-) -> list[_Class]:
+) -> list[TensorClass]:
     tiers = tuple(m.name for m in machine.tiers)
-    found = []
+    found: list[TensorClass] = []
     for name, role in CLASSES.items():
         listed = tuple(m for m in getattr(machine.spec.placement, name) if m in tiers)
         tensors: dict[str, tuple[str, int, int, Fraction]] = {}
@@ -116,40 +105,13 @@ def _classes(
                 tensors[access.tensor] = (*old[:3], max(old[3], heat))
         stacks = [one for one in tensors.values() if one[0] in experts.tensors]
         if stacks:
-            found += _cached(graph, machine, stacks, listed or tiers, experts)
+            found += expert_classes(machine, stacks, listed or tiers, experts)
         rest = [one for one in tensors.values() if one[0] not in experts.tensors]
-        found.append(_Class(name, listed or tiers, rest))
+        if role is Role.ACTIVATION:
+            found.append(TensorClass(name, listed or tiers, rest))
+        else:
+            found += cached_classes(graph, machine, name, rest, listed or tiers)
     return found
-
-
-def _cached(
-    graph: OpGraph,
-    machine: Machine,
-    stacks: Sequence[tuple[str, int, int, Fraction]],
-    order: Sequence[str],
-    experts: ExpertCache,
-) -> list[_Class]:
-    """Experts twice: those that the nearest memory has room for, and all of them behind it.
-
-    Where it has room for all, there is nothing behind it.
-
-    Raises:
-        InputError: E201 when there is no memory behind, or it is joined to the chip itself.
-    """
-    near = machine.dram.name
-    held = experts.tensors
-    copies = [(n, times, held[n], heat) for n, times, _, heat in stacks]
-    behind = [one for one in stacks if held[one[0]] < one[2]]
-    away = tuple(m for m in order if m != near)
-    if not away and behind:
-        message = f"placement.experts keeps experts in {near}, and no memory behind it holds them"
-        raise InputError(message, code="E201", help="list one more memory in placement.weights")
-    direct = next((m for m in away if len(machine.route(m)) == 1), None)
-    if direct and behind:
-        message = f"placement.experts keeps experts in {near}, and {direct} is joined to the chip"
-        raise InputError(message, code="E201", help=f"a dma from {direct} to {near}")
-    found = [_Class("expert_cache", (near,), copies)]
-    return [*found, _Class("experts", away, behind)] if behind else found
 
 
 def _late(graph: OpGraph) -> frozenset[str]:
@@ -172,7 +134,7 @@ def _late(graph: OpGraph) -> frozenset[str]:
 def _fill(
     graph: OpGraph,
     machine: Machine,
-    classes: Iterable[_Class],
+    classes: Iterable[TensorClass],
     late: frozenset[str],
     areas: Mapping[Lane, int],
     experts: ExpertCache,
@@ -183,30 +145,48 @@ def _fill(
     free = {m.name: m.capacity_bytes - taken.reserved(m.name) for m in machine.tiers}
     held: dict[str, dict[str, int]] = {m.name: {} for m in machine.tiers}
     far: dict[str, tuple[tuple[str, int], ...]] = {}
-    done = []
+    appended: set[str] = set()
+    near, done = machine.dram.name, []
     for one in classes:
         _place(one, free, _splits(one, machine))
         done.append(one)
         copies = {name: n for name, n, _, _ in one.tensors}
         for tensor, parts in one.placed.items():
-            for memory, size in parts.items():
+            live, whole = parts, parts
+            if one.pages is not None:
+                cut = pages_of(graph, tensor, *one.pages, parts)
+                live, whole = cut.live(), cut.held()
+                for memory, size in parts.items():
+                    free[memory] += copies[tensor] * (size - whole.get(memory, 0))
+                if cut.newest_in() == {near}:
+                    appended.add(tensor)
+            for memory, size in whole.items():
                 held[memory][one.name] = held[memory].get(one.name, 0) + copies[tensor] * size
-            away = tuple((m, size) for m, size in parts.items() if m != machine.dram.name)
+            away = tuple((m, size) for m, size in live.items() if m != near)
             if away:
                 far[tensor] = away
     if any(one.short for one in done) or any(left < 0 for left in free.values()):
-        raise _refusal(graph, machine, done, taken)
-    return Homes(far, held, late, areas, experts)
+        raise refusal(graph, machine, done, taken)
+    for one in done:
+        if one.policy != "pinned":
+            found = cached_share(graph, one.placed.keys(), free[near], one.policy)
+            free[near] -= found.held_bytes
+            held[near][one.name] = found.held_bytes
+            for tensor, share in found.missed.items():
+                away = tuple((m, ceil(size * share)) for m, size in far.pop(tensor))
+                if share:
+                    far[tensor] = away
+    return Homes(far, held, late, areas, experts, frozenset(appended))
 
 
-def _splits(one: _Class, machine: Machine) -> bool:
+def _splits(one: TensorClass, machine: Machine) -> bool:
     """True for a class whose tensors may lie in several memories at once."""
     routes = [machine.route(m) for m in one.order]
     direct = any(len(r) == 1 and r[0] != machine.dram.name for r in routes)
     return one.name != "activations" and not direct
 
 
-def _place(one: _Class, free: dict[str, int], splits: bool) -> None:
+def _place(one: TensorClass, free: dict[str, int], splits: bool) -> None:
     """Place one class: small tensors first, then those that are read whole, then the rest."""
     one.placed, one.short = {}, 0
     small = one.need // SMALL
@@ -238,15 +218,13 @@ def _areas(
     graph: OpGraph,
     machine: Machine,
     blocks: Sequence[StagedBlock],
-    far: Mapping[str, tuple[tuple[str, int], ...]],
-    late: frozenset[str],
-    experts: ExpertCache,
+    homes: Homes,
 ) -> dict[Lane, int]:
     """Room for what the hungriest stage sends along each lane, twice; within half of a memory."""
     most: dict[Lane, int] = {}
     for block in blocks:
         for stage in block.stages:
-            for lane, size in staged_bytes(graph, machine, stage, far, late, experts).items():
+            for lane, size in staged_bytes(graph, machine, stage, homes).items():
                 most[lane] = max(most.get(lane, 0), size)
     wanted = {lane: BUFFERS * size for lane, size in sorted(most.items())}
     for memory in machine.tiers:
@@ -256,42 +234,3 @@ def _areas(
             wanted[lane] = max(1, min(size, left // (len(here) - i)))
             left -= wanted[lane]
     return wanted
-
-
-def _refusal(
-    graph: OpGraph, machine: Machine, classes: Sequence[_Class], taken: Homes
-) -> Infeasible:
-    """E401: by class what is needed, where it may lie, what found room and what is short."""
-    need = sum(c.need for c in classes)
-    holds = sum(m.capacity_bytes for m in machine.tiers)
-    rows = [("class", "need", "may lie in", "placed", "short")]
-    data = []
-    for c in classes:
-        where = ", ".join(c.order)
-        sizes = c.need, c.need - c.short, c.short
-        text = [format_bytes(n) for n in sizes]
-        rows.append((c.name, text[0], where, text[1], text[2]))
-        data.append({"class": c.name, "need_bytes": c.need, "where": list(c.order),
-                     "placed_bytes": sizes[1], "short_bytes": c.short})  # fmt: skip
-    for m in machine.tiers:
-        if size := taken.reserved(m.name):
-            text = [format_bytes(size)]
-            rows.append(("staging", text[0], m.name, text[0], "0 B"))
-            data.append({"class": "staging", "need_bytes": size, "where": [m.name],
-                         "placed_bytes": size, "short_bytes": 0})  # fmt: skip
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    table = "\n".join(
-        "        " + "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-    memories = ", ".join(f"{m.name} {format_bytes(m.capacity_bytes)}" for m in machine.tiers)
-    short = sum(c.short for c in classes)
-    return Infeasible(
-        f"{graph.name} needs {format_bytes(need)}, {machine.spec.name} holds {format_bytes(holds)} "
-        f"({memories}): short by {format_bytes(short)}",
-        code="E401",
-        help=f"narrower dtypes, a smaller batch, more memories in placement, or "
-        f"--set memory.{machine.tiers[-1].name}.capacity=...\n{table}",
-        details={"classes": data, "capacity_bytes": {m.name: m.capacity_bytes
-                                                     for m in machine.tiers}},
-    )  # fmt: skip

@@ -11,12 +11,12 @@ from archsim.core.errors import InputError
 from archsim.core.yamlio import load_yaml
 from archsim.memory.address import AddressMap
 from archsim.memory.controller import ControllerSpec
+from archsim.memory.controllers.unified import Unified
 from archsim.memory.dram_energy import DramCounts, dram_energy
 from archsim.memory.requests import Pacing
 from archsim.memory.standard import load_standard, standard_names
 from archsim.memory.tables import NEXT, PREVIOUS, SIBLING, TICKS, WINDOW
 from archsim.memory.traces import Place, trace
-from archsim.memory.unified import Unified
 
 NAMES = standard_names()
 FAMILIES = (

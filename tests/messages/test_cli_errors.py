@@ -141,3 +141,11 @@ def test_a_machine_is_shown_without_a_phase() -> None:
     status, text = refused("show", "npu", "--phase", "decode")
     assert status == 2
     assert text.endswith("Error: Invalid value for --phase: a machine has no phase\n")
+
+
+def test_a_timeout_without_a_unit_points_at_the_flag() -> None:
+    assert refused("run", "npu", *MODEL, "--timeout", "5") == (
+        3,
+        "--timeout 5: error[E103]: the value needs a unit, got 5\n"
+        "      = help: example `--timeout '60 s'`\n",
+    )

@@ -37,14 +37,15 @@ WITHOUT_COST = re.compile(
     r"|.*_loss_coef|aux_loss_alpha|seq_aux|router_jitter_noise|output_router_logits"  # of training
     r"|pretraining_tp|ep_size|use_cache|cache_implementation|tokenizer_class|prefix|is_decoder"
     r"|.*(layer|rms)_?norm_eps(ilon)?|layer_norm_elementwise_affine|_remove_final_layer_norm"
-    r"|rope_.*|.*rope_interleave|partial_rotary_factor_scale|max_position_embeddings|n_ctx"
+    r"|rope_.*|max_position_embeddings|n_ctx"
     r"|initial_context_length|max_window_layers|model_max_length"
     r"|query_pre_attn_scalar|swiglu_limit|routed_scaling_factor|norm_topk_prob|scoring_func"
     r"|topk_method|scale_attn_.*|reorder_and_upcast_attn|summary_.*|task_specific_params"
     r"|id2label|label2id|problem_type|classifier_dropout|return_dict|output_(attentions|hidden_states)"
-    r"|encoder_stride|position_embedding_type|unsloth_.*|language|license"
+    r"|encoder_stride"
 )
-"""Fields that change neither the ops nor their sizes, and so are left out in silence."""
+"""Fields that change neither the ops nor their sizes, and so are left out in silence: those of
+`PretrainedConfig` and of the families' own classes in transformers."""
 
 
 def place_of(key: str, document: Document) -> Path_:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from archsim.core.errors import Unsupported
 from archsim.memory.address import AddressMap
 from archsim.memory.controller import ControllerSpec
-from archsim.memory.devices import device
+from archsim.memory.controllers.devices import device
 from archsim.memory.dram_energy import DramCounts, charge
 from archsim.memory.requests import MemoryRun, Pacing, Requests
 from archsim.memory.standard import find_preset, load_standard

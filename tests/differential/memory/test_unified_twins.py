@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from archsim.memory.address import AddressMap, Decoded
 from archsim.memory.controller import ControllerSpec
+from archsim.memory.controllers.unified import Unified
+from archsim.memory.controllers.unified_program import COMMANDS
 from archsim.memory.requests import Pacing, Requests
 from archsim.memory.standard import load_standard
 from archsim.memory.tables import LEVEL, NEXT, PREVIOUS, SIBLING, TICKS, WINDOW
-from archsim.memory.unified import Unified
-from archsim.memory.unified_program import COMMANDS
 
 STANDARDS = {
     "DDR4_3200AA": ("all_bank", "none"),

@@ -33,6 +33,13 @@ def test_without_a_phase_the_file_has_one_and_runs(archsim) -> None:
     assert package.run("npu", "own.yaml").result["model"]["phase"]["kind"] == "decode"
 
 
+def test_fields_that_have_no_effect_are_said_when_a_config_is_imported(archsim) -> None:
+    Path("config.json").write_text(json.dumps(LLAMA | {"final_logit_softcapping": 30.0}))
+    done = archsim("import", "hf", "config.json")
+    text = "final_logit_softcapping of config.json has no effect: nothing reads it"
+    assert (done.status, done.stderr) == (0, f"warning: W101 {text}\n")
+
+
 def test_a_file_of_another_format_is_refused(archsim) -> None:
     Path("layers.csv").write_text("layer, M, N, K,\nfc, 64, 128, 256,\n")
     done = archsim("import", "hf", "layers.csv")

@@ -111,3 +111,17 @@ def test_a_bound_has_a_time_and_no_energy() -> None:
 def test_a_missing_metric_is_a_dash() -> None:
     metrics = {**RESULT["metrics"], "power_w": {"mean": None, "peak": None}}
     assert "Power        -" in summary(report_of(metrics=metrics))
+
+
+def test_the_tokens_of_an_encoder_are_just_tokens() -> None:
+    text = summary(report_of(model={"phase": {"kind": "encode"}}))
+    assert "output token" not in text
+    assert "  tokens\n" in text
+    assert " per token\n" in text
+
+
+def test_a_large_rate_has_a_prefix_and_no_exponent() -> None:
+    rates = {"prompt_tok_per_s": 394_900.0, "output_tok_per_s": 9876.5}
+    text = summary(report_of(metrics={**RESULT["metrics"], "throughput": rates}))
+    assert "395 ktok/s" in text
+    assert "9876 tok/s output tokens" in text

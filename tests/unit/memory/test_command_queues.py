@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archsim.core.errors import InputError
-from archsim.memory import command_queues as module
-from archsim.memory import command_queues_kernel as kernel
-from archsim.memory import command_queues_words as w
 from archsim.memory.address import AddressMap, Decoded
-from archsim.memory.command_queues import CommandQueues
-from archsim.memory.command_queues_kernel import tick as one_tick
-from archsim.memory.command_queues_program import COMMANDS
 from archsim.memory.controller import ControllerSpec
+from archsim.memory.controllers import command_queues as module
+from archsim.memory.controllers import command_queues_kernel as kernel
+from archsim.memory.controllers import command_queues_words as w
+from archsim.memory.controllers.command_queues import CommandQueues
+from archsim.memory.controllers.command_queues_kernel import tick as one_tick
+from archsim.memory.controllers.command_queues_program import COMMANDS
 from archsim.memory.requests import Pacing, Requests
 from archsim.memory.standard import load_standard
 from archsim.memory.tables import LEVEL, NEXT, PREVIOUS, SIBLING, TICKS, WINDOW
@@ -154,6 +154,15 @@ def test_writes_are_served_when_more_than_eight_wait_alone():
         at = np.array([0] * n + [500], np.int64)
         run = device.drive(late, Pacing(per_tick=n, at=at))
         assert run.commands.get("WR", 0) == (9 if served else 0)
+
+
+def test_a_read_goes_on_when_drained_writes_wait_for_it():
+    device = build(read_queue=1, command_queue=1)
+    read, others = (0, 0, 0), [(0, 0, c) for c in range(1, 9)]
+    asked = requests(device, [(0, 0, 9), read, read, *others], [0, 0, 1, *[1] * 8])
+    run = device.drive(asked, Pacing(per_tick=2))
+    assert run.reads == 2
+    assert run.commands["RD"] == 2
 
 
 def test_a_dual_command_bus_issues_a_row_and_a_column_command_at_once():

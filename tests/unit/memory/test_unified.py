@@ -1,15 +1,17 @@
 """Does the unified controller schedule as its options say? Runs small enough to draw by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from archsim.core.errors import InputError, Unsupported
+from archsim.core.errors import InputError
 from archsim.memory.address import AddressMap, Decoded
 from archsim.memory.controller import ControllerSpec
+from archsim.memory.controllers.unified import Unified
+from archsim.memory.controllers.unified_program import COMMANDS
 from archsim.memory.requests import Pacing, Requests
 from archsim.memory.standard import load_standard
-from archsim.memory.unified import Unified
-from archsim.memory.unified_program import COMMANDS
 
 DDR4, HBM3, LPDDR5 = "DDR4_3200AA", "HBM3_6400Mbps", "LPDDR5_6400"
 
@@ -221,13 +223,14 @@ def test_a_capped_number_of_requests_is_outstanding():
     assert run.read_latency_ticks.tolist() == [49, *[27] * 5]
 
 
-def test_rules_of_a_width_that_there_is_not_are_refused():
-    import dataclasses
-
+@pytest.mark.parametrize("window", [2, 3, 5])
+def test_a_window_counts_back_as_far_as_it_is_wide(window):
     device = build()
-    rules = device.tables.constraints.copy()
-    rules[0, 4] = 3
+    kinds = [device.tables.command(name) for name in ("RD", "RD")]
+    wide = np.array([[0, *kinds, 100, window, 0]], dtype=np.int64)
+    rules = np.concatenate([device.tables.constraints, wide])
     tables = dataclasses.replace(device.tables, constraints=rules)
     device = Unified(tables, device.controller, device.address_map, 1)
-    with pytest.raises(Unsupported, match="no rule of window 3 from RD to RD at a channel"):
-        device.drive(asked(device, ("r", 0, 0, 0)))
+    _, steps = diagram(device, *[("r", 0, 0, column) for column in range(12)])
+    reads = np.array([tick for tick, name, _ in steps if name == "RD"])
+    assert (reads[window:] - reads[:-window]).tolist() == [100] * (12 - window)

@@ -8,10 +8,10 @@ import pytest
 import archsim.validation
 from archsim.memory.address import AddressMap
 from archsim.memory.controller import ControllerSpec
+from archsim.memory.controllers.unified import Unified
 from archsim.memory.requests import Pacing
 from archsim.memory.standard import find_preset, load_standard
 from archsim.memory.traces import Place, checksum, trace
-from archsim.memory.unified import Unified
 
 TABLE = Path(archsim.validation.__file__).parent / "tables" / "dram_reference.csv"
 SCHEDULER = {"FRFCFS": "frfcfs", "FRFCFS-RowHit": "frfcfs_row_hit"}

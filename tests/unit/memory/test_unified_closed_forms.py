@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from archsim.memory import unified_words as w
 from archsim.memory.address import AddressMap, Decoded
 from archsim.memory.controller import ControllerSpec
+from archsim.memory.controllers import unified_words as w
+from archsim.memory.controllers.unified import Unified
 from archsim.memory.requests import Requests
 from archsim.memory.standard import load_standard
 from archsim.memory.traces import Place, trace
-from archsim.memory.unified import Unified
 
 STANDARDS = (
     "DDR4_3200AA", "DDR5_4800BN", "GDDR6_14000_1350mV_double", "HBM2_2000Mbps", "HBM3_6400Mbps",

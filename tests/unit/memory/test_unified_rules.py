@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from archsim.memory import unified_words as w
 from archsim.memory.controller import ControllerSpec
+from archsim.memory.controllers import unified_words as w
+from archsim.memory.controllers.unified_issue import obey
+from archsim.memory.controllers.unified_program import COMMANDS, NUMBER, program
 from archsim.memory.requests import Pacing
 from archsim.memory.standard import load_standard
 from archsim.memory.tables import LEVEL, NEXT, PREVIOUS, SIBLING, TICKS, WINDOW
-from archsim.memory.unified_issue import obey
-from archsim.memory.unified_program import COMMANDS, NUMBER, program
 
 STANDARDS = {
     "DDR4_3200AA": ("all_bank",),

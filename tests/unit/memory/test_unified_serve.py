@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from archsim.memory.address import AddressMap
 from archsim.memory.controller import ControllerSpec
+from archsim.memory.controllers.unified import Unified
 from archsim.memory.requests import Pacing, Requests
 from archsim.memory.standard import load_standard
 from archsim.memory.traces import Place, trace
-from archsim.memory.unified import Unified
 
 STANDARDS = ("DDR4_3200AA", "HBM3_6400Mbps", "LPDDR5_6400", "HBM2_2000Mbps")
 REFRESH = {"HBM3_6400Mbps": "per_bank_interleaved", "HBM2_2000Mbps": "per_bank"}

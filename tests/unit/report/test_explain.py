@@ -127,3 +127,13 @@ def test_a_name_of_several_numbers_is_answered_with_them(report: Report) -> None
 def test_a_number_that_a_run_has_not_says_so(report: Report) -> None:
     found = explain(report.result, report.ops, "metrics.latency")
     assert (found.value, found.formula) == (None, "this run has no such number")
+
+
+@pytest.mark.parametrize("fidelity", ["bound", "analytic"])
+def test_every_number_of_a_coarse_run_has_an_explanation(fidelity: str) -> None:
+    coarse = api.run("npu", "gpt2-small-prefill", fidelity=fidelity)
+    for metric, value in leaves(coarse.result):
+        assert explain(coarse.result, coarse.ops, metric).value == value
+    if fidelity == "bound":
+        found = explain(coarse.result, coarse.ops, "metrics.time_s")
+        assert max(part.value for part in found.parts) == coarse.result["time_ps"]

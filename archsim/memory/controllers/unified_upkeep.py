@@ -1,14 +1,14 @@
 """What a unified controller decides by itself: refreshes that fall due and rows to be closed.
 
 Both join one list of maintenance commands, which goes before all waiting requests. Its commands are
-issued by `memory.unified_kernel`.
+issued by `unified_kernel`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archsim.memory import unified_words as w
+from archsim.memory.controllers import unified_words as w
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence

@@ -1,7 +1,7 @@
 """The unified controller: one read and one write buffer a channel, searched as Ramulator 2.1 does.
 
 Here requests are decoded, handed to the inner loop, and its words read back. The scheduling itself
-is in `memory.unified_kernel`, options in `memory.controller`.
+is in `unified_kernel`, options in `memory.controller`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archsim.core.errors import ArchsimError, InputError
-from archsim.memory import unified_words as w
+from archsim.memory.controllers import unified_words as w
+from archsim.memory.controllers.unified_lanes import run
+from archsim.memory.controllers.unified_link import compiled
+from archsim.memory.controllers.unified_program import COMMANDS, program
 from archsim.memory.requests import MemoryRun, Pacing, Requests, Served
-from archsim.memory.unified_lanes import run
-from archsim.memory.unified_link import compiled
-from archsim.memory.unified_program import COMMANDS, program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -3,16 +3,16 @@
 Plain functions over flat integer arrays: numba compiles them, and plain Python runs the same text
 on lists. Between two events nothing changes, so the clock jumps to the earliest of: a command is
 legal, a refresh is due, a row is to be closed, a request may come. What a command does is in
-`memory.unified_issue`, how a request comes in `memory.unified_accept`.
+`unified_issue`, how a request comes in `unified_accept`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archsim.memory import unified_words as w
-from archsim.memory.unified_accept import accept, retire
-from archsim.memory.unified_choose import (
+from archsim.memory.controllers import unified_words as w
+from archsim.memory.controllers.unified_accept import accept, retire
+from archsim.memory.controllers.unified_choose import (
     searched,
     soonest_active,
     soonest_head,
@@ -20,8 +20,8 @@ from archsim.memory.unified_choose import (
     soonest_queued,
     soonest_without_act,
 )
-from archsim.memory.unified_issue import issue, record
-from archsim.memory.unified_upkeep import close_rows, refresh, rest
+from archsim.memory.controllers.unified_issue import issue, record
+from archsim.memory.controllers.unified_upkeep import close_rows, refresh, rest
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence

@@ -2,14 +2,14 @@
 
 A choice is one word, tick x 2^PLACE_BITS + place, so that the least is the first in its list among
 those legal soonest, found without a branch. Precedence between lists is decided in
-`memory.unified_kernel`.
+`unified_kernel`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archsim.memory import unified_words as w
+from archsim.memory.controllers import unified_words as w
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence
@@ -84,7 +84,11 @@ def soonest_without_act(st: Ints, cfg: Ints, base: int, now: int) -> int:
 
 
 def soonest_pair(st: Ints, cfg: Ints, base: int, now: int) -> tuple[int, int]:
-    """The same for a column command and, apart, for a row command."""
+    """The same for a column command and, apart, for a row command.
+
+    Where commands come on edges of half a clock only a precharge may come on either edge. What the
+    standard then forbids it beside an activation, tRAS and tPPD forbid already.
+    """
     first, end = searched(st, cfg, base)
     column = row = w.NEVER << w.PLACE_BITS
     ready, keys, order = base + cfg[w.READY], base + cfg[w.KEY], base + cfg[w.SLOT]

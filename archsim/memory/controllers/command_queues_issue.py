@@ -1,14 +1,14 @@
 """What a command does that a controller with command queues issues: to timing, row and request.
 
-Which command is issued is decided in `memory.command_queues_kernel`.
+Which command is issued is decided in `command_queues_kernel`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archsim.memory import command_queues_words as w
-from archsim.memory.command_queues_accept import bucket_of
+from archsim.memory.controllers import command_queues_words as w
+from archsim.memory.controllers.command_queues_accept import bucket_of
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence

@@ -14,13 +14,20 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 
-def linked(words: ModuleType, parts: Sequence[ModuleType], entry: str) -> Callable[..., int]:
+def linked(
+    words: ModuleType,
+    parts: Sequence[ModuleType],
+    entry: str,
+    inner: frozenset[str] = frozenset(),
+) -> Callable[..., int]:
     """Machine code of a function and all that it calls; the plain function without numba.
 
     Args:
         words: Module of constants that every part imports as `w`.
         parts: Modules of the functions; each calls only those of parts before its own, or above it.
         entry: Name of the function, in the last part.
+        inner: Names of functions of which a call costs as much as what they do: they are copied
+            into their callers.
     """
     plain: Callable[..., int] = vars(parts[-1])[entry]
     try:
@@ -37,6 +44,6 @@ def linked(words: ModuleType, parts: Sequence[ModuleType], entry: str) -> Callab
             if isinstance(function, FunctionType) and function.__module__ == part.__name__:
                 own = FunctionType(function.__code__, names, name)
                 own.__qualname__ = f"{name}_{digest.hexdigest()[:16]}"
-                names[name] = njit(cache=name == entry)(own)
+                names[name] = njit(cache=name == entry, forceinline=name in inner)(own)
     result: Callable[..., int] = names[entry]
     return result

@@ -1,15 +1,15 @@
 """Addresses become requests of a channel, and bursts are served channel by channel.
 
 A lane is what is fed from one list in order: all channels of a driven list, or one channel of a
-served burst. How a lane runs is in `memory.unified_kernel`.
+served burst. How a lane runs is in `unified_kernel`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archsim.memory import unified_words as w
-from archsim.memory.unified_kernel import advance
+from archsim.memory.controllers import unified_words as w
+from archsim.memory.controllers.unified_kernel import advance
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence

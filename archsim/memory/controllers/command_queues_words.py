@@ -2,7 +2,7 @@
 
 Options, rules and section starts are numbers within `cfg`; the words of a channel's state and the
 start of its sections are relative to the channel's first word. They are filled in
-`memory.command_queues_program`.
+`command_queues_program`.
 """
 
 NEVER = 1 << 60

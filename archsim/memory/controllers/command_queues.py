@@ -1,7 +1,7 @@
 """The controller with command queues: transaction queues that feed one short queue for each bank.
 
 It schedules as DRAMsim3 does. Here requests are decoded, handed to the inner loop and its words
-read bacw. The scheduling itself is in `memory.command_queues_kernel`, options in
+read bacw. The scheduling itself is in `command_queues_kernel`, options in
 `memory.controller`.
 """
 
@@ -14,18 +14,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archsim.core.errors import ArchsimError
-from archsim.memory import command_queues_accept, command_queues_issue, command_queues_kernel
-from archsim.memory import command_queues_words as w
-from archsim.memory.command_queues_program import COMMANDS, program
-from archsim.memory.linked import linked
+from archsim.memory.controllers import (
+    command_queues_accept,
+    command_queues_issue,
+    command_queues_kernel,
+)
+from archsim.memory.controllers import command_queues_words as w
+from archsim.memory.controllers.command_queues_program import COMMANDS, program
+from archsim.memory.controllers.linked import linked
 from archsim.memory.requests import MemoryRun, Pacing, Requests
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from archsim.memory.address import AddressMap
-    from archsim.memory.command_queues_program import Program
     from archsim.memory.controller import ControllerSpec
+    from archsim.memory.controllers.command_queues_program import Program
     from archsim.memory.tables import Tables
 
 CHUNK = 1 << 16

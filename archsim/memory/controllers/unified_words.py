@@ -1,14 +1,14 @@
 """Names of the words that the unified inner loop reads and writes, and of its commands.
 
 Options and section starts are numbers within `cfg`; the words of a channel's state and the start of
-its sections are relative to the channel's first word. `memory.unified_program` fills them.
+its sections are relative to the channel's first word. `unified_program` fills them.
 """
 
 NEVER = 1 << 48
 """Later than any tick."""
 
 PLACE_BITS = 14
-"""Bits below the tick in a choice (see `memory.unified_choose`), enough for both queues' places."""
+"""Bits below the tick in a choice (see `unified_choose`), enough for both queues' places."""
 
 PLACES = (1 << PLACE_BITS) - 1
 
@@ -24,14 +24,13 @@ REQUEST_WORDS = 5
 
 DIGIT_BITS, FIELD_BITS = 6, 12
 DIGITS, FIELDS = 1 << DIGIT_BITS, 1 << FIELD_BITS
-"""A decoded place is row x FIELDS^2 + bank x FIELDS + channel; see `memory.unified_lanes`."""
+"""A decoded place is row x FIELDS^2 + bank x FIELDS + channel; see `unified_lanes`."""
 
 ROUNDS_RUN = 3
 """Rounds of refreshes at the end of a rest that are run one by one."""
 
-RULE_WORDS = 6
-WINDOW = 4
-"""Activations that a window counts (tFAW): the only width there is."""
+RULE_WORDS = 7
+"""Of a rule: commands put off, span, span of the parent, ticks, rings, stride, window."""
 
 NO_REFRESH, ALL_BANK, PER_BANK, INTERLEAVED = range(4)
 ACTIVE_LIST, QUEUE, HEAD, SECOND_HALF = range(1, 5)

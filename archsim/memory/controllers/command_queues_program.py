@@ -2,7 +2,7 @@
 
 Here rules are folded (levels with the same nodes merge, rules for commands that never come are
 dropped), sections of the state are laid out and the state at reset is made. The loop is in
-`memory.command_queues_kernel`.
+`command_queues_kernel`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from archsim.core.errors import InputError
-from archsim.memory import command_queues_words as w
+from archsim.memory.controllers import command_queues_words as w
 from archsim.memory.tables import LEVEL, NEXT, PREVIOUS, SIBLING, TICKS, WINDOW
 
 if TYPE_CHECKING:

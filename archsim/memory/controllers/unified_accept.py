@@ -1,14 +1,14 @@
 """One request comes to a unified controller: refused, merged, answered from a write, or queued.
 
-What it needs next is its key (see `memory.unified_words`). When requests come is decided in
-`memory.unified_kernel`.
+What it needs next is its key (see `unified_words`). When requests come is decided in
+`unified_kernel`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archsim.memory import unified_words as w
+from archsim.memory.controllers import unified_words as w
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence

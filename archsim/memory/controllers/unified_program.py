@@ -2,7 +2,7 @@
 
 Here rules are folded (levels with one node merge, rules for commands that never come are dropped),
 sections of the state are laid out and the state at reset is made. The loop is in
-`memory.unified_kernel`.
+`unified_kernel`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from archsim.core.errors import InputError, Unsupported
-from archsim.memory import unified_words as k
+from archsim.memory.controllers import unified_words as k
 from archsim.memory.tables import LEVEL, NEXT, PREVIOUS, SIBLING, TICKS, WINDOW
 
 if TYPE_CHECKING:
@@ -55,11 +55,13 @@ def program(tables: Tables, controller: ControllerSpec, pacing: Pacing) -> Progr
     at = _lay_out(options, tables, controller)
     folded = _folded(tables, _followers(controller))
     scope = tables.banks_below(tables.refresh_level)
-    rules, windows = _rules(folded, tables.banks, scope, at)
-    options[k.WORDS] = -(-(at + windows) // 8) * 8
+    rules, rings = _rules(folded, tables.banks, scope, at)
+    options[k.WORDS] = -(-(at + sum(window + 1 for window in rings)) // 8) * 8
     reset = _reset(options, tables, controller)
-    reset[at : at + windows] = LONG_AGO
-    reset[at : at + windows : k.WINDOW + 1] = k.WINDOW
+    for window in rings:
+        reset[at] = window
+        reset[at + 1 : at + 1 + window] = LONG_AGO
+        at += window + 1
     return Program(options, rules, reset)
 
 
@@ -90,12 +92,10 @@ def _folded(tables: Tables, followers: set[int]) -> dict[tuple[int, int, int, in
             span = max(span, scope)
         if outer == span:  # a lone node has no siblings
             continue
-        if row[WINDOW] not in (1, k.WINDOW) or (after in (k.PREAB, k.REFAB) and span < scope):
+        if after in (k.PREAB, k.REFAB) and span < scope:
             names = [tables.commands[row[column]] for column in (PREVIOUS, NEXT)]
-            raise Unsupported(
-                f"{tables.name}: no rule of window {row[WINDOW]} from {names[0]} to {names[1]} "
-                f"at a {tables.levels[row[LEVEL]]}"
-            )
+            level = tables.levels[row[LEVEL]]
+            raise Unsupported(f"{tables.name}: no rule from {names[0]} to {names[1]} at a {level}")
         key = (before, after, span, outer, int(row[WINDOW]))
         found[key] = max(found.get(key, 0), int(row[TICKS]))
     return found
@@ -103,12 +103,12 @@ def _folded(tables: Tables, followers: set[int]) -> dict[tuple[int, int, int, in
 
 def _rules(
     folded: dict[tuple[int, int, int, int, int], int], banks: int, scope: int, history: int
-) -> tuple[NDArray[np.int64], int]:
-    """Rules by command, behind the word at which each command's begin; words of all windows.
+) -> tuple[NDArray[np.int64], list[int]]:
+    """Rules by command, behind the word at which each command's begin; and the rings of windows.
 
-    Windows are kept from the word `history` on.
+    A ring holds a cursor and so many times; rings follow each other from the word `history` on.
     """
-    starts, words, windows = [], list[int](), 0
+    starts, words, rings = [], list[int](), list[int]()
     head = len(COMMANDS) + 1
     for command in range(len(COMMANDS)):
         starts.append(head + len(words))
@@ -116,11 +116,11 @@ def _rules(
             if before != command or ticks <= 0:
                 continue
             stride = scope if after in (k.PREAB, k.REFAB) else 1
-            own = history + windows if window > 1 else 0
-            windows += (banks // span) * (k.WINDOW + 1) if window > 1 else 0
-            words += [after * banks, span, outer, ticks, own, stride]
+            own = history + sum(ring + 1 for ring in rings) if window > 1 else 0
+            rings += [window] * (banks // span) if window > 1 else []
+            words += [after * banks, span, outer, ticks, own, stride, window]
     starts.append(head + len(words))
-    return np.array(starts + words, np.int64), windows
+    return np.array(starts + words, np.int64), rings
 
 
 def _set_options(

@@ -21,9 +21,9 @@ class Controlled(Protocol):
 def device(tables: Tables, controller: ControllerSpec, addresses: AddressMap) -> Controlled:
     """A controller of the structure that its description names."""
     if controller.structure == "command_queues":
-        from archsim.memory.command_queues import CommandQueues
+        from archsim.memory.controllers.command_queues import CommandQueues
 
         return CommandQueues(tables, controller, addresses, addresses.channels)
-    from archsim.memory.unified import Unified
+    from archsim.memory.controllers.unified import Unified
 
     return Unified(tables, controller, addresses, addresses.channels)

@@ -3,16 +3,16 @@
 Plain functions over flat integer arrays: numba compiles them, and plain Python runs the same text
 on lists. A channel sleeps until the earliest tick at which a command may be legal, a refresh is due
 or a request comes; a search that finds nothing changes nothing, so the ticks between are skipped.
-The rules are those of DRAMsim3. What a command does is in `memory.command_queues_issue`.
+The rules are those of DRAMsim3. What a command does is in `command_queues_issue`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archsim.memory import command_queues_words as w
-from archsim.memory.command_queues_accept import accept, move_on, retire
-from archsim.memory.command_queues_issue import issue, record
+from archsim.memory.controllers import command_queues_words as w
+from archsim.memory.controllers.command_queues_accept import accept, move_on, retire
+from archsim.memory.controllers.command_queues_issue import issue, record
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence

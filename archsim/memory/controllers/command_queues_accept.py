@@ -1,14 +1,14 @@
 """How a request comes to a controller with command queues, and moves on to one of them.
 
 Here a request is refused, merged, answered from a write or queued, and one waiting transaction is
-moved on a tick. What becomes of a queued command is in `memory.command_queues_kernel`.
+moved on a tick. What becomes of a queued command is in `command_queues_kernel`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archsim.memory import command_queues_words as w
+from archsim.memory.controllers import command_queues_words as w
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence
@@ -135,6 +135,8 @@ def move_on(st: Ints, cfg: Ints, base: int) -> None:
     """Move the oldest transaction that has room to its command queue: a write, or a read.
 
     Writes are drained when their queue is full, or when more than a few wait and nothing else does.
+    A write waits for an older read of its address. Where that read waits as well, because only
+    writes are looked at, DRAMsim3 stands still for good; here a read moves on.
     """
     st[base + w.TRY_MOVE] = 0
     drain = st[base + w.DRAIN]
@@ -142,6 +144,10 @@ def move_on(st: Ints, cfg: Ints, base: int) -> None:
     alone = writes > w.DRAIN_ABOVE and st[base + w.N_QUEUED] == 0
     if drain == 0 and (writes >= cfg[w.WRITE_SIZE] or alone):
         drain = writes
+    if drain > 0 and st[base + w.N_QUEUED] == 0 and (writes >= cfg[w.WRITE_SIZE] or alone):
+        first = st[base + cfg[w.WRITE_QUEUE]]
+        if pending(st, cfg, base, st[base + first + cfg[w.ADDRESS]], 0) >= 0:
+            drain = 0
     counter, entry = w.N_READ, base + cfg[w.READ_QUEUE]
     if drain > 0:
         counter, entry = w.N_WRITE, base + cfg[w.WRITE_QUEUE]

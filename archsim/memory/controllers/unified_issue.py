@@ -1,14 +1,14 @@
 """One command leaves a unified controller: timing rules, rows, lists and counters follow.
 
-Which command that is was chosen by `memory.unified_kernel`.
+Which command that is was chosen by `unified_kernel`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archsim.memory import unified_words as w
-from archsim.memory.unified_accept import returns
+from archsim.memory.controllers import unified_words as w
+from archsim.memory.controllers.unified_accept import returns
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence
@@ -37,11 +37,12 @@ def obey(st: Ints, cfg: Ints, rules: Ints, base: int, command: int, b: int, now:
         t = now + rules[e + 3]
         low = b & -span
         if rules[e + 4] > 0:  # the oldest of a window counts, not this one
-            own = base + rules[e + 4] + low // span * (w.WINDOW + 1)
-            s = st[own] % w.WINDOW + 1
+            window = rules[e + 6]
+            own = base + rules[e + 4] + low // span * (window + 1)
+            s = st[own] % window + 1
             st[own] = s
             st[own + s] = now
-            t = st[own + s % w.WINDOW + 1] + rules[e + 3]
+            t = st[own + s % window + 1] + rules[e + 3]
         first = ready + rules[e] + low
         outer = rules[e + 2]
         if outer == 0:
