@@ -8,7 +8,6 @@ from archsim.cli import _options as o
 from archsim.cli import _output as out
 
 EXAMPLES = (
-    "archsim memory HBM3",
     "archsim memory DDR4_3200 --trace rand_rd --scheduler frfcfs_row_hit",
     "archsim memory HBM3 --trace rand_rd --sweep-load -o curve",
 )

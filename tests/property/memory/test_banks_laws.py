@@ -2,10 +2,10 @@
 
 from math import gcd
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from archsim.memory.banks import Access, Banks, cycles, requests, strided_requests, sweep
+from archsim.memory.banks import SWEPT, Access, Banks, cycles, requests, strided_requests, sweep
 
 
 @st.composite
@@ -118,6 +118,7 @@ def test_a_stream_takes_what_its_accesses_take_one_by_one(banks, access, stream,
 def test_a_stream_of_one_stride_goes_on_as_it_began(banks, access, stride_words):
     stream = ((0, stride_words * banks.width_bits),)
     period = banks.recur(stream[0][1])
+    assume(period <= SWEPT)  # longer ones repeat a mean
     one, three = (sweep(banks, access, stream, n * period) for n in (1, 3))
     assert three.cycles == 3 * one.cycles
     assert three.words == 3 * one.words
