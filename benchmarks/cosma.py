@@ -22,9 +22,9 @@ from typing import Any
 
 from archsim.lowering.lower import lower
 from archsim.lowering.spec import load_workload
-from archsim.memory.allocate import HEURISTICS, POLICIES, allocate
-from archsim.memory.cosma import least_room
-from archsim.memory.lifetimes import Flow, Sized, Step
+from archsim.memory.allocation.allocate import HEURISTICS, POLICIES, allocate
+from archsim.memory.allocation.cosma import least_room
+from archsim.memory.allocation.lifetimes import Flow, Sized, Step
 from archsim.system.allocation import flow_of
 
 PAPER = 0.84  # COSMA (2023), abstract: mean cut of non-compulsory accesses

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from archsim.memory.lifetimes import Allocation, Flow
+from archsim.memory.allocation.lifetimes import Allocation, Flow
 
 BUDGETS = ("largest-op", "half", "peak")  # words for what the graph itself asks
 
@@ -22,7 +22,7 @@ def allocation(
     """
     from archsim.lowering.lower import lower
     from archsim.lowering.spec import load_workload
-    from archsim.memory.allocate import allocate
+    from archsim.memory.allocation.allocate import allocate
     from archsim.system.allocation import flow_of
 
     flow = flow_of(lower(load_workload(workload, set_=set_, **phase)[0]))
@@ -42,7 +42,7 @@ def budget_bytes(flow: Flow, text: str) -> int:
     least = flow.largest_op_bytes()
     if text == "largest-op":
         return least
-    from archsim.memory.cosma import least_room
+    from archsim.memory.allocation.cosma import least_room
 
     peak = least_room(flow).bytes
     return peak if text == "peak" else (least + peak) // 2

@@ -11,7 +11,7 @@ from archsim.core.errors import Unsupported
 from archsim.ir.graph import Block, OpGraph
 from archsim.ir.op import Op
 from archsim.ir.tensor import Role
-from archsim.memory.lifetimes import Flow, Sized, Step
+from archsim.memory.allocation.lifetimes import Flow, Sized, Step
 
 
 def flow_of(graph: OpGraph) -> Flow:

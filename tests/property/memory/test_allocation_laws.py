@@ -14,10 +14,10 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archsim.memory import _allocate_divide, cosma
-from archsim.memory.allocate import HEURISTICS, POLICIES, allocate
-from archsim.memory.cosma import least_room
-from archsim.memory.lifetimes import Flow, Sized, Step
+from archsim.memory.allocation import cosma
+from archsim.memory.allocation.allocate import HEURISTICS, POLICIES, allocate
+from archsim.memory.allocation.cosma import least_room
+from archsim.memory.allocation.lifetimes import Flow, Sized, Step
 
 
 @st.composite
@@ -167,8 +167,8 @@ def test_a_divided_graph_keeps_the_laws_and_lies_between_optimum_and_heuristics(
     whole = allocate(flow, budget, "cosma")
     with (
         patch.object(cosma, "WHOLE", 3),
-        patch.object(_allocate_divide, "WIDTH", 4),
-        patch.object(_allocate_divide, "STRIDE", 2),
+        patch.object(divide, "WIDTH", 4),
+        patch.object(divide, "STRIDE", 2),
     ):
         divided = allocate(flow, budget, "cosma")
     divided.check()

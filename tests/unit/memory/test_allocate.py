@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from archsim.core.errors import Infeasible, InputError, LawViolation, MissingExtra
-from archsim.memory.allocate import HEURISTICS, POLICIES, SOLVED, allocate
-from archsim.memory.cosma import least_room, parts
-from archsim.memory.lifetimes import Allocation, Flow, Sized, Stay, Step
+from archsim.memory.allocation.allocate import HEURISTICS, POLICIES, SOLVED, allocate
+from archsim.memory.allocation.cosma import least_room, parts
+from archsim.memory.allocation.lifetimes import Allocation, Flow, Sized, Stay, Step
 
 
 def flow(steps: list[tuple[str, str]], *, kept: str = "", **sizes: int) -> Flow:

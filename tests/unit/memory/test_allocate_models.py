@@ -13,9 +13,9 @@ from archsim.ir.op import Access, Kind, Op
 from archsim.ir.tensor import DTYPES, Role, Tensor
 from archsim.lowering.lower import lower
 from archsim.lowering.spec import load_workload
-from archsim.memory.allocate import HEURISTICS, allocate
-from archsim.memory.cosma import least_room
-from archsim.memory.lifetimes import Flow
+from archsim.memory.allocation.allocate import HEURISTICS, allocate
+from archsim.memory.allocation.cosma import least_room
+from archsim.memory.allocation.lifetimes import Flow
 from archsim.system.allocation import flow_of
 
 KIB = 1024

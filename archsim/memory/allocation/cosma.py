@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from archsim.memory._allocate_belady import hold, lean_order
-from archsim.memory._allocate_divide import conquered
-from archsim.memory._allocate_place import place
-from archsim.memory._allocate_size import placed_or_cut
-from archsim.memory._allocate_solver import ancestors, least_peak, least_traffic
-from archsim.memory._allocate_window import Answer, Window, narrowed
-from archsim.memory.lifetimes import Flow, Stay, stays_of, trimmed
+from archsim.memory.allocation.belady import hold, lean_order
+from archsim.memory.allocation.divide import conquered
+from archsim.memory.allocation.lifetimes import Flow, Stay, stays_of, trimmed
+from archsim.memory.allocation.place import place
+from archsim.memory.allocation.size import placed_or_cut
+from archsim.memory.allocation.solver import ancestors, least_peak, least_traffic
+from archsim.memory.allocation.window import Answer, Window, narrowed
 
 WHOLE = 36  # ops of a part whose order the solver takes at once, evictions and all
 ORDERED = 64  # ops of a part whose order alone it takes at once

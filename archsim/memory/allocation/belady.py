@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from archsim.memory.lifetimes import Flow
+from archsim.memory.allocation.lifetimes import Flow
 
 
 def hold(

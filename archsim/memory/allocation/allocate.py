@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from archsim.core.errors import InputError, nearest
-from archsim.memory._allocate_fit import fit
-from archsim.memory._allocate_size import by_size
-from archsim.memory.cosma import EFFORT, plan
-from archsim.memory.lifetimes import Allocation, Flow, Stay
+from archsim.memory.allocation.cosma import EFFORT, plan
+from archsim.memory.allocation.fit import fit
+from archsim.memory.allocation.lifetimes import Allocation, Flow, Stay
+from archsim.memory.allocation.size import by_size
 
 Heuristic = Callable[[Flow, Sequence[int], int], list[Stay]]
 

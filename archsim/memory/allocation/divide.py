@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from archsim.memory._allocate_solver import least_traffic
-from archsim.memory._allocate_window import Answer, Window, narrowed
-from archsim.memory.lifetimes import stays_of, trimmed
+from archsim.memory.allocation.lifetimes import stays_of, trimmed
+from archsim.memory.allocation.solver import least_traffic
+from archsim.memory.allocation.window import Answer, Window, narrowed
 
 WIDTH = 20  # ops of a window: CP-SAT proves most of them within a second
 STRIDE = 7

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import gcd
 
-from archsim.memory._allocate_size import Life, lowest
-from archsim.memory._allocate_solver import cp_model, run
-from archsim.memory.lifetimes import Flow, Stay
+from archsim.memory.allocation.lifetimes import Flow, Stay
+from archsim.memory.allocation.size import Life, lowest
+from archsim.memory.allocation.solver import cp_model, run
 
 
 def place(flow: Flow, lives: Sequence[Life], budget_bytes: int, effort: float) -> list[Stay] | None:

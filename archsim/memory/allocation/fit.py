@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from archsim.memory.lifetimes import Flow, Stay
+from archsim.memory.allocation.lifetimes import Flow, Stay
 
 
 class _Room:

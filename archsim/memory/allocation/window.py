@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from archsim.memory._allocate_belady import hold, lean_order
-from archsim.memory.lifetimes import Flow, Sized, Step, stays_of
+from archsim.memory.allocation.belady import hold, lean_order
+from archsim.memory.allocation.lifetimes import Flow, Sized, Step, stays_of
 
 Held = tuple[frozenset[int], ...]
 

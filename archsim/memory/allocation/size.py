@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from archsim.memory.lifetimes import Flow, Stay
+from archsim.memory.allocation.lifetimes import Flow, Stay
 
 Life = tuple[int, int, int]  # tensor, begin, end (excluded)
 

@@ -13,12 +13,12 @@ from math import ceil, gcd
 from typing import TYPE_CHECKING, Any
 
 from archsim.core.errors import LawViolation, MissingExtra
-from archsim.memory._allocate_window import Answer, Window
+from archsim.memory.allocation.window import Answer, Window
 
 if TYPE_CHECKING:
     from ortools.sat.python.cp_model import CpModel, CpSolver
 
-    from archsim.memory.lifetimes import Step
+    from archsim.memory.allocation.lifetimes import Step
 
 
 def cp_model() -> Any:

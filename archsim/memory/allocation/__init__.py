@@ -1,0 +1,1 @@
+"""Scratchpad allocation: lifetimes of tensors, addresses, and what to evict and fetch again."""
