@@ -14,7 +14,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archsim.memory.allocation import cosma
+from archsim.memory.allocation import cosma, divide
 from archsim.memory.allocation.allocate import HEURISTICS, POLICIES, allocate
 from archsim.memory.allocation.cosma import least_room
 from archsim.memory.allocation.lifetimes import Flow, Sized, Step
