@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from archsim.ir.record import BankRecord
-from archsim.memory.banked import Banked, Stream
 from archsim.sim.program import Loop
 from archsim.system.bank_streams import (
     Places,
@@ -30,6 +30,9 @@ from archsim.system.bank_streams import (
 from archsim.system.place import Plan, Stage
 from archsim.system.rows import Book, Draft
 from archsim.system.transfers import Transfer
+
+if TYPE_CHECKING:
+    from archsim.memory.banked import Banked, Stream
 
 BURSTS = 1 << 15  # streamed of a stage where one channel stands for all: some 20 refresh intervals
 MIXED = 1 << 17  # where pieces are so short that all channels are simulated, on all together
