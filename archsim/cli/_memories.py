@@ -26,7 +26,7 @@ def setup(
     from archsim.core.document import Document
     from archsim.core.yamlio import validate
     from archsim.memory.controller import ControllerSpec
-    from archsim.memory.measure import DEFAULT_REQUESTS, Setup
+    from archsim.memory.controllers.measure import DEFAULT_REQUESTS, Setup
     from archsim.memory.traces import TRACES
 
     queue = options.pop("queue")
@@ -55,7 +55,7 @@ def _row_policy(text: str) -> dict[str, Any]:
 
 def measured(found: Any) -> dict[str, Any]:
     """The result of a setup, with what arithmetic says of it."""
-    from archsim.memory.measure import closed_form, measure
+    from archsim.memory.controllers.measure import closed_form, measure
 
     return measure(found) | {"closed_form": closed_form(found.standard)}
 
@@ -121,7 +121,7 @@ def _text(found: dict[str, Any]) -> str:
 
 def curve(found: Any, output: str | None) -> list[dict[str, Any]]:
     """Latency against load; its figure and data go to a folder, where one is given."""
-    from archsim.memory.measure import closed_form, sweep_load
+    from archsim.memory.controllers.measure import closed_form, sweep_load
 
     rows = sweep_load(found)
     if output:

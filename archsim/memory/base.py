@@ -11,7 +11,7 @@ from archsim.core.units import PS_PER_S
 
 if TYPE_CHECKING:
     from archsim.energy.table import EnergyTable
-    from archsim.memory.banked import Banked
+    from archsim.memory.controllers.banked import Banked
 
 
 class MemorySpec(Spec):

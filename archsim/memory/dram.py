@@ -16,7 +16,7 @@ from archsim.memory.standard import load_standard, standard_names
 
 if TYPE_CHECKING:
     from archsim.energy.table import EnergyTable
-    from archsim.memory.banked import Banked
+    from archsim.memory.controllers.banked import Banked
 
 MAPPING = "MOP4CLXOR"
 
@@ -121,7 +121,7 @@ class Dram(Memory):
         flat = self.spec.efficiency is not None or self.spec.latency is not None
         if self.standard is None or self.standard.device is None or flat:
             return None
-        from archsim.memory.banked import Banked
+        from archsim.memory.controllers.banked import Banked
 
         controller = self.spec.controller or ControllerSpec()
         channels = self.standard.channels * self.spec.stacks

@@ -121,6 +121,11 @@ def _answer(result: dict[str, Any]) -> RenderableType:
     if staged and staged["bytes"]:
         share = f"between memories, {_percent(staged['hidden_share'])} of the time hidden"
         rows.append(["Staged", format_bytes(staged["bytes"]), share])
+    cache = result.get("expert_cache")
+    if cache:
+        rate = f"{_percent(cache['hit_rate'])} hits"
+        detail = f"{cache['policy']}, {cache['held']} a layer held; {cache['misses']} fetched, "
+        rows.append(["Experts", rate, f"{detail}{_si(cache['miss_s'], 's')} each"])
     used = metrics.get("utilization")
     if used:
         rows.append(["Utilization", f"MFU {_percent(used['mfu'])}", f"MBU {_percent(used['mbu'])}"])

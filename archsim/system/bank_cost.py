@@ -32,7 +32,7 @@ from archsim.system.rows import Book, Draft
 from archsim.system.transfers import Transfer
 
 if TYPE_CHECKING:
-    from archsim.memory.banked import Banked, Stream
+    from archsim.memory.controllers.banked import Banked, Stream
 
 BURSTS = 1 << 15  # streamed of a stage where one channel stands for all: some 20 refresh intervals
 MIXED = 1 << 17  # where pieces are so short that all channels are simulated, on all together
@@ -70,7 +70,7 @@ class BankCost:
         self.banked: dict[str, Banked] = {
             name: banked
             for name, memory in sorted(plan.machine.memories.items())
-            if (banked := memory.banked()) is not None
+            if (banked := memory.controllers.banked()) is not None
         }
         self.tensor_bytes = {name: t.bytes for name, t in plan.graph.tensors.items()}
         self.records: list[BankRecord] = []

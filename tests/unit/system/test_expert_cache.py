@@ -165,3 +165,11 @@ def test_a_memory_joined_to_the_chip_cannot_stand_behind_a_cache():
     made["interconnect"] = {"a": {"kind": "dma", "from": "ddr", "to": "sram"}}
     with pytest.raises(InputError, match="ddr is joined to the chip"):
         run({"held": 2}, machine=made)
+
+
+def test_the_summary_tells_hits_and_the_cost_of_a_miss():
+    made = copy.deepcopy(MACHINE) | {"placement": {"experts": {"held": 2}}}
+    report = archsim.run(made, workload())
+    line = next(x for x in report.summary().splitlines() if x.startswith("Experts"))
+    cache = report.result["expert_cache"]
+    assert f"lru, 2 a layer held; {cache['misses']} fetched" in line

@@ -2,7 +2,7 @@
 
 Many channels make one memory; they take its bursts in turn. A stream whose pieces keep all of them
 equally busy is simulated on one of them and counted for all. How a controller works is in
-`memory.controllers.unified`, how bursts of a transfer are made in `memory.layout`.
+`unified`, how bursts of a transfer are made in `memory.layout`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from archsim.memory.address import AddressMap
 from archsim.memory.controller import ControllerSpec
+from archsim.memory.controllers.measure import unloaded_ticks
 from archsim.memory.controllers.unified import Unified
 from archsim.memory.controllers.unified_words import RD, RDA, WR, WRA
-from archsim.memory.measure import unloaded_ticks
 from archsim.memory.requests import MemoryRun, Requests
 from archsim.memory.tables import Tables
 

@@ -1,7 +1,7 @@
 """One memory under one request list: bandwidth, latencies, row statistics, energy, a load curve.
 
 A `Setup` says which; `measure` runs it and gives plain data under the names that reports use. How
-the controller works is in `memory.controllers.unified` and `memory.controllers.command_queues`.
+the controller works is in `unified` and `command_queues`.
 """
 
 from __future__ import annotations
