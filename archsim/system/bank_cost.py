@@ -70,7 +70,7 @@ class BankCost:
         self.banked: dict[str, Banked] = {
             name: banked
             for name, memory in sorted(plan.machine.memories.items())
-            if (banked := memory.controllers.banked()) is not None
+            if (banked := memory.banked()) is not None
         }
         self.tensor_bytes = {name: t.bytes for name, t in plan.graph.tensors.items()}
         self.records: list[BankRecord] = []
