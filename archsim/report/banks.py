@@ -24,7 +24,10 @@ def banks(run: RunRecord) -> dict[str, Any]:
         for record in mine:
             stages[record.stage] = _summary([record], peak[memory]) | {
                 "tensors": {
-                    name: {"bytes": size, "efficiency": _efficiency(size, held, peak[memory])}
+                    name: {
+                        "bytes": record.repeats * size,
+                        "efficiency": _efficiency(size, held, peak[memory]),
+                    }
                     for name, (size, held) in sorted(record.moved.items())
                 }
             }
@@ -77,33 +80,39 @@ def _efficiency(size_bytes: int, held_ps: int, peak_bytes_per_s: float) -> float
     return size_bytes * PS_PER_S / (held_ps * peak_bytes_per_s) if held_ps else None
 
 
-def lines(found: Mapping[str, Any], most: int = 4) -> list[list[str]]:
-    """Rows of the report: each memory, then the tensors that hold its port for longest.
+HEADER = ("Banks", "of peak", "row hits", "conflicts")
 
-    Columns: name, share of the peak bandwidth, row hits, what conflicts.
+
+def lines(found: Mapping[str, Any], most: int = 4) -> list[list[str]]:
+    """Rows of the report: each memory, then the tensors whose transfers lose most time.
+
+    Columns are those of `HEADER`; hits and conflicts of a tensor are those of its stage.
     """
     rows = []
     for memory, whole in found.items():
-        rows.append([
-            memory,
-            _percent(whole["efficiency"]),
-            _percent(whole["row_hit_rate"]),
-            f"of row accesses hit, {_percent(whole['row_conflict_rate'])} conflict",
-        ])  # fmt: skip
-        for stage, tensor, _, efficiency in _longest(whole)[:most]:
-            rows.append([f"  {stage}: {tensor}", _percent(efficiency), "", "of the peak bandwidth"])
+        rows.append(_line(memory, whole["efficiency"], whole))
+        for stage, tensor, efficiency in _costly(whole)[:most]:
+            name = f"  {stage.rpartition('/')[2]}: {tensor}"
+            rows.append(_line(name, efficiency, whole["stages"][stage]))
     return rows
 
 
-def _longest(whole: Mapping[str, Any]) -> list[tuple[str, str, float, float | None]]:
-    """(stage, tensor, bytes over efficiency, efficiency), the longest on the port first."""
+def _line(name: str, efficiency: float | None, rows: Mapping[str, Any]) -> list[str]:
+    shares = (efficiency, rows["row_hit_rate"], rows["row_conflict_rate"])
+    return [name, *map(_percent, shares)]
+
+
+def _costly(whole: Mapping[str, Any]) -> list[tuple[str, str, float]]:
+    """(stage, tensor, efficiency), those first that lose most time against the peak bandwidth."""
     found = [
-        (stage, name, part["bytes"] / part["efficiency"], part["efficiency"])
+        (stage, name, part["efficiency"], part["bytes"])
         for stage, one in whole["stages"].items()
         for name, part in one["tensors"].items()
         if part["efficiency"]
     ]
-    return sorted(found, key=lambda row: (-row[2], row[0], row[1]))
+    lost = {(stage, name): size * (1 / share - 1) for stage, name, share, size in found}
+    ordered = sorted(found, key=lambda row: (-lost[row[0], row[1]], row[0], row[1]))
+    return [(stage, name, share) for stage, name, share, _ in ordered]
 
 
 def _percent(share: float | None) -> str:

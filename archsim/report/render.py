@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsim import __version__
 from archsim.core.units import format_bytes, format_si
-from archsim.report.banks import lines as bank_lines
+from archsim.report import banks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,13 +57,14 @@ def _parts(result: dict[str, Any]) -> Iterator[RenderableType]:
         ("Energy", _split(metrics.get("energy_j"), "J")),
         ("Area", _split(metrics.get("area_mm2"), "mm2")),
         ("Bytes moved", _traffic(result.get("traffic", {}))),
-        ("Banks", bank_lines(result.get("banks", {}))),
+        (banks.HEADER, banks.lines(result.get("banks", {}))),
         ("Held at most", _held(metrics.get("memory_peak_bytes", {}))),
     )
     for title, rows in sections:
         if rows:
             yield ""
-            yield _table([title, "", "", ""], rows, right=(1, 2))
+            header = title if isinstance(title, tuple) else (title, "", "", "")
+            yield _table(header, rows, right=(1, 2))
     found = result.get("provenance")
     if found:
         yield ""
