@@ -26,7 +26,6 @@ from archsim.components._gpu_attention import (
     visited,
 )
 from archsim.components.base import KernelEngine
-from archsim.core.errors import Unsupported
 from archsim.core.units import PS_PER_S
 from archsim.ir.attention import AttentionMapping
 from archsim.ir.kernel import Flow
@@ -34,7 +33,7 @@ from archsim.ir.op import Op
 from archsim.ir.tensor import Role
 from archsim.system.attention_work import Work, work_of
 from archsim.system.place import Stage
-from archsim.system.room import Room
+from archsim.system.room import Room, no_rate
 
 STEPS = 32  # least pieces in which operands arrive: what the first and the last leave bare is small
 DEPTH = 8  # pieces of an operand on the way at once
@@ -50,12 +49,7 @@ def attention_kernel(stage: Stage, room: Room) -> Stage:
     assert isinstance(engine, KernelEngine)
     work = work_of(stage, room.graph)
     if work.dtype.computes_as not in engine.dtypes:
-        raise Unsupported(
-            f"{stage.path} computes in {work.dtype.computes_as}, and engine {engine.name} has no "
-            "rate for it",
-            code="E302",
-            help=f"one of: {', '.join(engine.dtypes)}",
-        )
+        raise no_rate(stage.path, work.dtype.computes_as, engine)
     kernels: AttentionKernels = engine.spec.attention
     form = _decode if all(c.queries == 1 for c in work.cases) else _prefill
     mapping, launch = form(stage, room, work, kernels)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from archsim.components.base import MacEngine, VectorEngine
-from archsim.core.errors import Unsupported
 from archsim.dataflows.flash_attention import FlashAttention
 from archsim.ir.attention_problem import AttentionTarget, attention_problem
 from archsim.ir.graph import OpGraph
@@ -17,7 +16,7 @@ from archsim.ir.target import Cost, Ints, Tiles
 from archsim.ir.tensor import Role
 from archsim.system.array_cost import array_cost
 from archsim.system.place import Stage
-from archsim.system.room import Room
+from archsim.system.room import Room, no_rate
 
 # Of the running softmax, for one more tile of keys (Dao, FlashAttention-2, 2023, algorithm 1):
 # m' = max(m, of the tile); c = exp(m - m'); sum' = c sum + of the tile
@@ -83,12 +82,7 @@ def flash_stage(stage: Stage, room: Room) -> Stage:
     for word in "kv":
         dtype = found.dtypes[word].computes_as
         if dtype not in engine.dtypes:
-            raise Unsupported(
-                f"{stage.path} computes in {dtype}, and engine {engine.name} has no rate for it",
-                code="E302",
-                help=f"--set engines.{engine.name}.rates.{dtype}=1, or one of: "
-                f"{', '.join(engine.dtypes)}",
-            )
+            raise no_rate(stage.path, dtype, engine)
     parameters, per_score = _extra(stage, room)
     found = replace(found, extra_bits=per_score)
     rows, cols, count = engine.grid

@@ -13,7 +13,7 @@ from archsim.ir.op import Access
 from archsim.ir.problem import Problem, problem
 from archsim.system.attention_kernel import attention_kernel
 from archsim.system.place import Stage
-from archsim.system.room import Room
+from archsim.system.room import Room, no_rate
 
 STEPS = 64  # most pieces of a kernel: what the first load and the last store leave bare is small
 DEPTH = 2  # pieces of an operand on chip at once: one in use, one on the way
@@ -32,12 +32,7 @@ def kernel_stage(stage: Stage, room: Room) -> Stage:
     graph, machine = room.graph, room.machine
     dtype = graph.tensors[op.reads[1].tensor].dtype.computes_as
     if dtype not in engine.dtypes:
-        raise Unsupported(
-            f"{stage.path} computes in {dtype}, and engine {engine.name} has no rate for it",
-            code="E302",
-            help=f"--set engines.{engine.name}.rates.{dtype}=1, or one of: "
-            f"{', '.join(engine.dtypes)}",
-        )
+        raise no_rate(stage.path, dtype, engine)
     if any(fused.reduces for fused in stage.ops[1:]):
         raise Unsupported(
             f"{stage.path} is a kernel whose tiles hold no whole rows, as its fused ops need",

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from archsim.components.base import KernelEngine, MacEngine, VectorEngine
-from archsim.core.errors import ArchsimError, Infeasible, InputError, Unmappable, Unsupported
+from archsim.core.errors import ArchsimError, Infeasible, InputError, Unmappable
 from archsim.dataflows.base import dataflows
 from archsim.ir.graph import OpGraph
 from archsim.ir.mapping import Mapping
@@ -33,7 +33,7 @@ from archsim.system.place import (
     stage_blocks,
 )
 from archsim.system.residency import choose_resident
-from archsim.system.room import Room
+from archsim.system.room import Room, no_rate
 from archsim.system.tiers import settle
 
 
@@ -105,12 +105,7 @@ def _mac_stage(stage: Stage, room: Room) -> Stage:
     view = problem(op, graph.tensors, room.accumulator_bits)
     dtype = graph.tensors[op.reads[1].tensor].dtype.computes_as
     if dtype not in engine.dtypes:
-        raise Unsupported(
-            f"{stage.path} computes in {dtype}, and engine {engine.name} has no rate for it",
-            code="E302",
-            help=f"--set engines.{engine.name}.rates.{dtype}=1, or one of: "
-            f"{', '.join(engine.dtypes)}",
-        )
+        raise no_rate(stage.path, dtype, engine)
     rows, cols, count = engine.grid
     objective = rule_option(machine, stage.path, op, "objective", room.used) or "latency"
     target = Target(

@@ -205,3 +205,12 @@ def test_a_kernel_prints_its_waves_its_block_and_its_tile():
         "  load g.weight: 1048576 B",
         "  store g.out: 2097152 B",
     ]
+
+
+def test_a_type_without_a_rate_is_refused_with_the_formats_that_store_it():
+    with pytest.raises(Unsupported) as caught:
+        run(machine(), graph(gemm(64, 64, 64), weights="int4"))
+    assert caught.value.diagnostics[0].help == (
+        "mxfp4 or nvfp4 or int4g128 is stored in 4 bit and computed in bf16; or --set "
+        "engines.tensor.rates.int4=1, or one of: bf16, fp16"
+    )
