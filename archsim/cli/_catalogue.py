@@ -11,16 +11,21 @@ def entries(kind: str) -> list[Entry]:
     """(name, one line about it) of everything of a kind, sorted by name."""
     from archsim.core.data import data_dir
 
-    if kind == "hardware":
-        return _files(data_dir("configs"))
-    if kind == "workloads":
-        return _files(data_dir("workloads"))
-    if kind == "models":
-        return _files(data_dir("workloads") / "models")
+    folders = {
+        "hardware": data_dir("configs"),
+        "workloads": data_dir("workloads"),
+        "models": data_dir("workloads") / "models",
+    }
+    if kind in folders:
+        return _files(folders[kind])
     if kind == "energy":
         from archsim.energy.table import table_names
 
         return [(name, _about_table(name)) for name in table_names()]
+    if kind == "standards":
+        from archsim.memory.standard import standard_names
+
+        return [(name, _about_standard(name)) for name in standard_names()]
     if kind == "suites":
         from archsim.validation import list_suites
 
@@ -35,6 +40,15 @@ def _about_table(name: str) -> str:
     rows = list(table.rows.values())
     assumed = sum(row.accuracy == "assumed" for row in rows)
     return f"{table.node_nm} nm: {len(rows)} energy rows, {assumed} of them assumed"
+
+
+def _about_standard(name: str) -> str:
+    from archsim.core.units import format_bytes, format_si
+    from archsim.memory.standard import load_standard
+
+    found = load_standard(name)
+    rate, size = format_si(found.bytes_per_s, "B/s"), format_bytes(found.capacity_bytes)
+    return f"{found.channels} channel{'s' * (found.channels > 1)}, {rate}, {size}"
 
 
 def _registry(kind: str) -> Iterable[tuple[str, type[Any]]]:

@@ -57,7 +57,7 @@ def measured(found: Any) -> dict[str, Any]:
     """The result of a setup, with what arithmetic says of it."""
     from archsim.memory.controllers.measure import closed_form, measure
 
-    return measure(found) | {"closed_form": closed_form(found.standard)}
+    return measure(found) | {"closed_form": closed_form(found)}
 
 
 def show(found: dict[str, Any], fmt: str) -> None:
@@ -107,13 +107,14 @@ def _text(found: dict[str, Any]) -> str:
     lines += [
         ["rows", f"{hit} hits, {rows['misses']} misses, {rows['conflicts']} conflicts"],
         ["commands", ", ".join(f"{k} {v}" for k, v in found["commands"].items())],
-        ["refresh", f"{closed['refresh_share']:.1%} of the time by arithmetic"],
     ]
+    if closed["refresh_share"] is not None:
+        lines.append(["refresh", f"{closed['refresh_share']:.1%} of the time by arithmetic"])
     energy = found["energy_j"]
     if energy:
         parts = ("activate", "read", "write", "refresh", "background")
         causes = ", ".join(f"{k} {format_si(energy[k], 'J')}" for k in parts if energy.get(k))
-        lines.append(["energy", f"{energy['pj_per_bit']:.3g} pJ/bit: {causes}"])
+        lines.append(["energy", f"{energy['pj_per_bit']:.4g} pJ/bit: {causes}"])
         if energy["missing"]:
             lines.append(["", f"its source says nothing of {', '.join(energy['missing'])}"])
     return f"{head}\n\n{out.table_text(lines)}"
@@ -128,7 +129,7 @@ def curve(found: Any, output: str | None) -> list[dict[str, Any]]:
         from archsim.core.files import atomic_write
         from archsim.report import memory_curve, style
 
-        closed = closed_form(found.standard)
+        closed = closed_form(found)
         data = [row | {"unloaded_latency_s": closed["unloaded_latency_s"]} for row in rows]
         base = Path(output) / "load"
         style.save(base, memory_curve.paint, data, memory_curve.HEIGHT_IN)

@@ -14,8 +14,8 @@ NEEDS_ARGUMENTS = True
 
 Kind = Annotated[
     Literal[
-        "hardware", "workloads", "models", "components", "memories", "links", "dataflows",
-        "energy", "suites",
+        "hardware", "workloads", "models", "components", "memories", "standards", "links",
+        "dataflows", "energy", "suites",
     ],
     typer.Argument(metavar="KIND", help="What to list."),
 ]  # fmt: skip

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 import typer
 
 from archsim.cli import _options as o
-from archsim.cli import _output as out
 
 EXAMPLES = (
     "archsim memory DDR4_3200 --trace rand_rd --scheduler frfcfs_row_hit",
@@ -91,6 +90,8 @@ def command(
     """
     from archsim.cli import _memories
 
+    if output and not sweep_load:
+        raise typer.BadParameter("is for --sweep-load, which draws a figure", param_hint="-o")
     setup = _memories.setup(
         standard, trace, requests, channels, mapping, outstanding,
         structure=structure, scheduler=scheduler, row_policy=row_policy, refresh=refresh,
@@ -101,5 +102,3 @@ def command(
         _memories.show_curve(rows, fmt, output)
         return
     _memories.show(_memories.measured(setup), fmt)
-    if output:
-        out.note("-o is for --sweep-load: nothing was written")

@@ -54,9 +54,13 @@ class Dma(Link):
 
     def transfer_ps(self, memory: Port, size_bytes: int, efficiency: float | None = None) -> int:
         """Time a transfer holds the memory's port, in picoseconds."""
+        return self.hold_ps(memory, size_bytes, memory.transfer_ps(size_bytes, efficiency))
+
+    def hold_ps(self, memory: Port, size_bytes: int, port_ps: int) -> int:
+        """Time a transfer holds a port that needs so long for its bytes, in picoseconds."""
         own = 0
         if self.spec.bandwidth is not None:
             own = -(-size_bytes * PS_PER_S // int(self.spec.bandwidth.bytes_per_s(memory.clock_hz)))
         chunks = -(-size_bytes // self.spec.chunk) if self.spec.chunk else 1
         setup = chunks * round(self.spec.setup * PS_PER_S)
-        return max(memory.transfer_ps(size_bytes, efficiency), own) + setup
+        return max(port_ps, own) + setup

@@ -249,6 +249,17 @@ def _piece(text: str, mapping: str, bits: dict[str, int]) -> Piece:
     return Piece(match["field"], int(match["bits"]), xors)
 
 
+def _remedy(mapping: str, name: str) -> str:
+    """What to write for a field of which bits are missing, or too many."""
+    known = next((word for word in RAMULATOR if word.casefold() == mapping.casefold()), None)
+    if known:
+        return f'did you mean "{known}"?'
+    if ":" in mapping:
+        return f"every bit of {name} once, such as `{name}:1`"
+    pair = next(pair for pair, field in PAIRS.items() if field == name)
+    return f'the pair of {name} is "{pair}"'
+
+
 def _check(mapping: str, pieces: tuple[Piece, ...], bits: dict[str, int]) -> None:
     """Every bit of every field exactly once, and an inverse."""
     for name, wanted in bits.items():
@@ -256,7 +267,9 @@ def _check(mapping: str, pieces: tuple[Piece, ...], bits: dict[str, int]) -> Non
         if given != wanted:
             what = "drops" if given < wanted else "repeats"
             raise InputError(
-                f'mapping "{mapping}" {what} bits: {name} has {wanted}, here {given}', code="E202"
+                f'mapping "{mapping}" {what} bits: {name} has {wanted}, here {given}',
+                code="E202",
+                help=_remedy(mapping, name),
             )
     targets = {piece.field for piece in pieces if piece.xors}
     for piece in pieces:

@@ -92,7 +92,9 @@ class ControllerSpec(Spec):
             if getattr(self, option) != type(self).model_fields[option].default:
                 raise problem("E202", f'structure "{self.structure}" has no {option}')
         if self.refresh not in (QUEUED_REFRESH if queued else UNIFIED_REFRESH):
-            raise problem("E202", f'structure "{self.structure}" has no refresh "{self.refresh}"')
+            has = ", ".join(QUEUED_REFRESH if queued else UNIFIED_REFRESH)
+            message = f'structure "{self.structure}" has no refresh "{self.refresh}"'
+            raise problem("E202", message, f"one of: {has}")
         if queued and self.row_policy not in ("open", "closed"):
             raise problem(
                 "E202", f'structure "command_queues" has no row_policy "{self.row_policy}"'

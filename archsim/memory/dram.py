@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from archsim.core.errors import nearest
+from archsim.core.errors import InputError, nearest
 from archsim.core.spec import Bytes, Fraction, PositiveInt, Rate, Seconds, problem
 from archsim.core.units import PS_PER_S
 from archsim.memory.address import AddressMap
@@ -35,7 +35,8 @@ class Dram(Memory):
         kind: Literal["dram"] = "dram"
 
         capacity: Bytes | None = None  # type: ignore[assignment]
-        """Bytes it holds; a standard gives its own."""
+        """Bytes it holds; a standard gives its own. More than its stacks hold is allowed, to see a
+        model run: addresses of its banks then begin again."""
 
         standard: str | None = None
         """A standard, by the name of its file in `memory/standards`."""
@@ -114,7 +115,11 @@ class Dram(Memory):
         self.standard = load_standard(spec.standard) if spec.standard else None
 
         if spec.mapping is not None and self.standard is not None:
-            AddressMap(self.standard.tables(), 1, spec.mapping)  # refuses one that is none
+            try:  # refuses one that is none
+                AddressMap(self.standard.tables(), 1, spec.mapping)
+            except InputError as error:
+                error.details["path"] = f"memory.{name}.mapping"
+                raise
 
     def banked(self) -> Banked | None:
         """Its banks, where the standard describes them and nothing stated stands in their place."""

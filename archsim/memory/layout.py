@@ -86,11 +86,11 @@ def scattered(addresses: Ints, page_bytes: int, pages: int, seed: int) -> Ints:
     """Offsets in a tensor whose pages lie in random order: each page keeps its own bytes together.
 
     Args:
-        addresses: byte offsets in the tensor, below `pages` x `page_bytes`.
+        addresses: byte offsets in the tensor; beyond the last page, the first follows.
         page_bytes: bytes of a page.
         pages: pages of the tensor.
         seed: of the permutation.
     """
     table = np.random.default_rng(seed).permutation(pages)
-    page = addresses // page_bytes
+    page = addresses // page_bytes % pages  # the last tile may reach beyond the last page
     return np.asarray(table[page] * page_bytes + addresses % page_bytes, dtype=np.int64)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from archsim.interconnect.dma import Dma
 from archsim.ir.record import BankRecord
 from archsim.sim.program import Loop
 from archsim.system.bank_streams import (
@@ -161,10 +162,14 @@ class BankCost:
         return Prices(stream, tuple(kind.values()), rates)
 
     def _settle(self, row: Draft, transfer: Transfer, hold_ps: int, latency_ps: int) -> None:
-        """The port is held as long as the banks need, or the DMA with its setup if that is more."""
-        flat = self.plan.machine.memories[transfer.memory].transfer_ps(transfer.size_bytes)
-        beyond = row.dur_ps - flat  # setup, or a DMA slower than the memory
-        row.dur_ps = max(hold_ps + beyond, 1) if beyond else hold_ps
+        """The port is held as long as the banks need, or the DMA if that is slower, and set up."""
+        machine = self.plan.machine
+        row.dur_ps = hold_ps
+        if transfer.mover is not None:
+            mover = machine.links[transfer.mover]
+            assert isinstance(mover, Dma)
+            memory = machine.memories[transfer.memory]
+            row.dur_ps = mover.hold_ps(memory, transfer.size_bytes, hold_ps)
         if not transfer.write:
             row.lag_ps = latency_ps
 

@@ -93,7 +93,7 @@ def cached(
     heads = heads if heads and together % heads == 0 else 1
     sequences, times = together // heads, -(-tokens // keys)
     side, over = min(wide, heads), max(1, wide // heads)  # heads and sequences of a tile
-    page = layout.page or 0
+    page = min(layout.page or 0, tokens)
     row, sheets = heads * element, -(-tokens // page) if page else 0
     scatter = (page * row, sequences * sheets) if page and layout.scattered else (0, 0)
     length = sheets * page * row if page else tokens * row  # of a sequence
@@ -108,8 +108,9 @@ def cached(
         return Pattern(keys * element, pieces, _nest(*apart))
     block, run = page * element, -(-keys // page)  # of a head in a page; pages of a tile
     pieces = _nest((over, length), (run, page * row), (side, block))
-    apart = (heads // side, side * block), (times, run * page * row)
-    tiles = _nest((-(-sequences // over), over * length), *apart)
+    within = (-(-page // keys), keys * element)  # tiles of a head in a page
+    groups, pages = (heads // side, side * block), (-(-sheets // run), run * page * row)
+    tiles = _nest((-(-sequences // over), over * length), groups, pages, within)
     return Pattern(min(keys, page) * element, pieces, tiles, *scatter)
 
 

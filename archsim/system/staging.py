@@ -108,8 +108,10 @@ def _move(
     times[slow] = mover.transfer_ps(memories[(source, target)[slow]], size_bytes)
     out = Draft(reader, w.index, times[0], memories[source].latency_ps)
     into = Draft(writer, w.index, times[1])
-    out.transfer = Transfer(source, tensor, size_bytes, False)
-    into.transfer = Transfer(target, f"{tensor} staged", size_bytes, True)
+    by: list[str | None] = [None, None]
+    by[slow] = mover.name
+    out.transfer = Transfer(source, tensor, size_bytes, False, mover=by[0])
+    into.transfer = Transfer(target, f"{tensor} staged", size_bytes, True, mover=by[1])
     out.counts = {
         f"{_count(w, source)}.read.{role}.staged": size_bytes,
         f"hop.{mover.name}.taken": size_bytes,

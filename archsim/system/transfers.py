@@ -21,6 +21,8 @@ class Transfer:
         size_bytes: Bytes of the tile.
         write: True when the memory is written.
         pattern: Where tiles lie in the tensor; None when they follow each other.
+        mover: Name of the DMA whose speed and setup are spent at this port; None where they are
+            spent at the other end.
     """
 
     memory: str
@@ -28,3 +30,4 @@ class Transfer:
     size_bytes: int
     write: bool
     pattern: Pattern | None = None
+    mover: str | None = None

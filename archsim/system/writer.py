@@ -113,7 +113,7 @@ class Writer:
         dma, dram = self.machine.dma, self.machine.dram
         row = self.draft(unit, dma.transfer_ps(dram, size_bytes, efficiency), dram.latency_ps)
         if efficiency is None:
-            row.transfer = Transfer(dram.name, tensor, size_bytes, False, pattern)
+            row.transfer = Transfer(dram.name, tensor, size_bytes, False, pattern, dma.name)
         row.reserve.append(channel)
         row.put.append(channel)
         row.counts = {
@@ -135,7 +135,7 @@ class Writer:
         self.book.rehome(channel, unit)
         self.need(unit, tensor)
         row = self.draft(unit, dma.transfer_ps(memory, size_bytes), memory.latency_ps)
-        row.transfer = Transfer(home, tensor, size_bytes, False)
+        row.transfer = Transfer(home, tensor, size_bytes, False, mover=dma.name)
         row.reserve.append(channel)
         row.put.append(channel)
         row.counts = {
@@ -161,7 +161,7 @@ class Writer:
         dma, dram, role = self.machine.dma, self.machine.dram, self.role(tensor)
         row = self.draft(unit, dma.transfer_ps(dram, size_bytes, efficiency))
         if efficiency is None:
-            row.transfer = Transfer(dram.name, tensor, size_bytes, True, pattern)
+            row.transfer = Transfer(dram.name, tensor, size_bytes, True, pattern, dma.name)
         row.take.append(channel)
         row.free.append(channel)
         row.counts = {

@@ -28,6 +28,9 @@ PERCENTILES = (50, 90, 99)
 LOADS = (0.01, 0.02, *(i / 20 for i in range(1, 21)))
 """Shares of the peak bandwidth that a load curve offers, until the memory cannot follow."""
 
+FEWEST = 100
+"""Requests of a load curve: with fewer, its ends count more than its load."""
+
 FOLLOWS = 0.9
 """Share of what is offered below which a memory no longer follows."""
 
@@ -80,10 +83,22 @@ def sweep_load(setup: Setup, loads: tuple[float, ...] = LOADS) -> list[dict[str,
     Returns:
         For each load, what was offered, what was reached, and read latencies; up to the second
         load that the memory cannot follow.
+
+    Raises:
+        InputError: E202 for what a load curve cannot have: too few requests or none that reads, a
+            trace with ticks of its own, a cap on requests in flight.
     """
     tables = load_standard(setup.standard).tables()
     addresses = AddressMap(tables, setup.channels, setup.mapping)
-    requests, _ = _requests(setup, addresses)
+    requests, given = _requests(setup, addresses)
+    for wrong, text in (
+        (given is not None, "the trace says when its requests come, and so does a load curve"),
+        (setup.outstanding, "a cap on requests in flight would set the load, not the curve"),
+        (len(requests) < FEWEST, f"a load curve needs {FEWEST} requests, got {len(requests)}"),
+        (bool(requests.write.all()), "a load curve shows read latencies, and nothing is read"),
+    ):
+        if wrong:
+            raise InputError(text, code="E202")
     controller = device(tables, setup.controller, addresses)
     apart = tables.access_bytes / (tables.peak_bytes_per_s * setup.channels * tables.tick_ns * 1e-9)
     rows = []
@@ -99,13 +114,21 @@ def sweep_load(setup: Setup, loads: tuple[float, ...] = LOADS) -> list[dict[str,
     return rows
 
 
-def closed_form(standard: str) -> dict[str, float]:
-    """What arithmetic says of one channel: peak, unloaded latency, share lost to refresh."""
-    tables = load_standard(standard).tables()
+def closed_form(setup: Setup) -> dict[str, float | None]:
+    """What arithmetic says of one channel: peak, latency of a lone read, share lost to refresh.
+
+    That share is known of a refresh that stops all banks at once, and None of others.
+    """
+    tables = load_standard(setup.standard).tables()
+    share: float | None = None
+    if setup.controller.refresh == "all_bank":
+        share = tables.refresh_ticks / tables.refresh_interval
+    elif setup.controller.refresh == "none":
+        share = 0.0
     return {
         "peak_bytes_per_s": tables.peak_bytes_per_s,
         "unloaded_latency_s": unloaded_ticks(tables) * tables.tick_ns * 1e-9,
-        "refresh_share": tables.refresh_ticks / tables.refresh_interval,
+        "refresh_share": share,
     }
 
 
@@ -118,7 +141,7 @@ def unloaded_ticks(tables: Tables) -> int:
 
 
 def _requests(setup: Setup, addresses: AddressMap) -> tuple[Requests, Any]:
-    if setup.trace in TRACES or not Path(setup.trace).suffix:
+    if setup.trace in TRACES or not (Path(setup.trace).is_file() or Path(setup.trace).suffix):
         region = min(REGION_BYTES, addresses.capacity_bytes)
         place = Place(
             addresses.tables.access_bytes, addresses.row_stride_bytes, addresses.page_bytes, region

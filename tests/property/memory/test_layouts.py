@@ -61,6 +61,23 @@ def test_tiles_of_keys_cover_them_once(
 
 
 @given(
+    tokens=st.integers(1, 40),
+    keys=st.integers(1, 40),
+    page=st.integers(1, 60),
+    order=st.sampled_from(["head_major", "token_major"]),
+)
+def test_pages_of_any_length_are_read_inside_the_tensor(tokens, keys, page, order):
+    pattern = cached(KvLayout(order=order, page=page), 16, (4, tokens, 4), 2, (2, keys))
+    tiles = prod(n for n, _ in pattern.tiles)
+    starts = np.concatenate([pattern.starts(i) for i in range(tiles)])
+    assert starts.min() >= 0
+    assert scattered(starts, pattern.page_bytes, pattern.pages, seed=1).max() < (
+        pattern.page_bytes * pattern.pages
+    )
+    assert tiles * pattern.tile_bytes >= 4 * tokens * 4 * 2
+
+
+@given(
     sequences=st.integers(1, 3),
     heads=st.sampled_from([1, 2, 4]),
     order=st.sampled_from(["head_major", "token_major"]),

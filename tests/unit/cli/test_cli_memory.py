@@ -86,6 +86,13 @@ def test_a_load_curve_is_drawn(archsim: Archsim) -> None:
         (("HBM33",), 'did you mean "HBM3"?'),
         (("HBM3", "--trace", "rand_r"), 'did you mean "rand_rd"?'),
         (("HBM3", "--mapping", "MOP4CLXO"), 'did you mean "MOP4CLXOR"?'),
+        (("HBM3", "--mapping", "robaracoch"), 'did you mean "RoBaRaCoCh"?'),
+        (("HBM3", "--mapping", "rorasibgbaco"), 'the pair of pseudo_channel is "pc"'),
+        (("HBM3", "--refresh", "rank_staggered"), "one of: all_bank, per_bank"),
+        (("HBM3", "--sweep-load", "--trace", "stream_wr"), "nothing is read"),
+        (("HBM3", "--sweep-load", "--requests", "9"), "needs 100 requests, got 9"),
+        (("HBM3", "--sweep-load", "--outstanding", "4"), "a cap on requests in flight"),
+        (("HBM3", "--sweep-load", "--trace", "timed"), "says when its requests come"),
         (("HBM3", "--channels", "3"), "3 channels are not a power of two"),
         (("HBM3", "--structure", "command_queues", "--scheduler", "fcfs"), "has no scheduler"),
         (("HBM3", "--trace", "bad.csv"), "bad.csv:1:6: error[E110]"),
@@ -93,9 +100,18 @@ def test_a_load_curve_is_drawn(archsim: Archsim) -> None:
 )
 def test_what_cannot_be_run_is_refused(archsim: Archsim, flags: tuple[str, ...], text: str) -> None:
     Path("bad.csv").write_text("0x20,q\n")
+    Path("timed").write_text("".join(f"{64 * i} r {i}\n" for i in range(200)))
     done = archsim("memory", *flags)
     assert done.status == 3
     assert text in done.stderr
+
+
+def test_arithmetic_on_refresh_is_that_of_the_refresh_that_runs(archsim: Archsim) -> None:
+    shares = [
+        measured(archsim, "HBM3", *FEW, "--refresh", refresh)["closed_form"]["refresh_share"]
+        for refresh in ("all_bank", "none", "per_bank")
+    ]
+    assert shares == [pytest.approx(0.0897, abs=0.001), 0.0, None]
 
 
 def test_a_row_policy_that_is_none_is_a_wrong_flag(archsim: Archsim) -> None:

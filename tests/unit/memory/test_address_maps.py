@@ -128,16 +128,18 @@ def test_the_steps_to_the_next_row_and_the_next_page_are_the_published_ones(
         ("rorababgcoro", "E202", 'mapping "rorababgcoro" repeats row', None),
         (
             "rorabgco", "E202",
-            'mapping "rorabgco" drops bits: bank has 2, here 0', None,
+            'mapping "rorabgco" drops bits: bank has 2, here 0',
+            'the pair of bank is "ba"',
         ),
         (
             "row:15 bank:2 bank_group:2 column:7", "E202",
-            'mapping "row:15 bank:2 bank_group:2 column:7" drops bits: row has 16, here 15', None,
+            'mapping "row:15 bank:2 bank_group:2 column:7" drops bits: row has 16, here 15',
+            "every bit of row once, such as `row:1`",
         ),
         (
             "row:16 bank:2 bank_group:2 column:7 bank:1", "E202",
             'mapping "row:16 bank:2 bank_group:2 column:7 bank:1" repeats bits: bank has 2, here 3',
-            None,
+            "every bit of bank once, such as `bank:1`",
         ),
         (
             "row:16 banks:2 column:7", "E108",
