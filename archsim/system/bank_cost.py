@@ -110,12 +110,8 @@ class BankCost:
         bursts = {i: -(-t.size_bytes // memory.access_bytes) for i, t in mine.items()}
         bound = NO_BOUND if self.exact else BURSTS * memory.channels if alike else MIXED
         most = most_iterations(tree, bursts, bound)
-        key = (
-            memory.name,
-            most,
-            self._alike(mine),
-            _form(tree, {r: i for i, r in enumerate(mine)}),
-        )
+        form = _form(tree, {row: i for i, row in enumerate(mine)})
+        key = (memory.key, bound, self._alike(mine), form)
         if key not in self.known:
             kind = _kinds(mine)
             rows = enough((i for i in walk(tree, most) if i in mine), bursts, kind, bound)

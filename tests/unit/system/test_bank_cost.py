@@ -69,6 +69,13 @@ def test_a_worse_mapping_and_no_refresh_are_seen():
     assert resting < plain < clustered
 
 
+def test_advice_on_the_memory_is_what_a_run_with_it_gives():
+    before = run()
+    advice = before.result["advice"]
+    assert advice["set"] == ["memory.hbm.stacks=8"]
+    assert run(set_=advice["set"]).result["time_ps"] == advice["time_ps"]
+
+
 def test_a_mapping_that_drops_a_bit_is_refused_at_its_place():
     with pytest.raises(InputError) as caught:
         run(set_=["memory.hbm.mapping=row:15 bank:2 bank_group:2 column:4"])
