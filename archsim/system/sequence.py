@@ -13,6 +13,7 @@ from archsim.ir.flash import FlashMapping
 from archsim.ir.kernel import KernelMapping
 from archsim.ir.record import BankRecord
 from archsim.ir.tensor import Role
+from archsim.sim.check import check_form
 from archsim.sim.program import Leaf, Loop, Program
 from archsim.system.bank_cost import BankCost, Streams
 from archsim.system.flash_rows import FlashWriter
@@ -249,18 +250,26 @@ def writer_of(stage: Stage) -> type[Writer]:
     return MacWriter if stage.ops[0].is_mac else VectorWriter
 
 
-def schedule(plan: Plan, *, banks: Streams | None = None, exact: bool = False) -> Schedule:
+def schedule(plan: Plan) -> Schedule:
     """The program of a plan, proved to be balanced and to end.
+
+    Raises:
+        Deadlock: naming who waits for whom, whatever the durations are.
+    """
+    found = Sequencer(plan).schedule()
+    found.program.check()
+    return found
+
+
+def schedule_to_run(plan: Plan, *, banks: Streams | None = None, exact: bool = False) -> Schedule:
+    """The program of a plan, proved to be balanced: that it ends, a run through time proves.
 
     Args:
         plan: what runs where.
         banks: let memories that are described down to their banks say how long transfers take;
             streams that were simulated before, to which new ones are added.
         exact: send every burst through them, not a bounded number of each stage.
-
-    Raises:
-        Deadlock: naming who waits for whom, whatever the durations are.
     """
     found = Sequencer(plan, banks=banks, exact=exact).schedule()
-    found.program.check()
+    check_form(found.program)
     return found

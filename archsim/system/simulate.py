@@ -16,7 +16,7 @@ from archsim.sim.simulate import simulate
 from archsim.system.bank_cost import Streams
 from archsim.system.place import Plan
 from archsim.system.rows import ISSUE
-from archsim.system.sequence import Schedule, Sequencer, schedule
+from archsim.system.sequence import Schedule, Sequencer, schedule, schedule_to_run
 
 Ints = NDArray[np.int64]
 
@@ -46,9 +46,9 @@ def timed(
     With `slices`, the run keeps a timeline of at most so many. `streams` are those that memories
     with banks were sent before; new ones are added.
     """
-    book = schedule(plan, banks=_banks(fidelity, streams), exact=exact)
     if fidelity == "analytic":
-        return _analytic(book)
+        return _analytic(schedule(plan))
+    book = schedule_to_run(plan, banks=_banks(fidelity, streams), exact=exact)
     run = simulate(book.program, engine=engine, exact=exact, slices=slices)  # type: ignore[arg-type]
     assert run.critical_busy_ps is not None
     assert run.critical_lag_ps is not None
