@@ -224,6 +224,7 @@ class RunRecord:
         simulated: True when it was run through time, so that stalls are there.
         banks: what each stage did to each memory with banks, where they were simulated.
         unmatched: rules of the machine that no op matched.
+        unheard: code and text of each option of a memory that had no effect.
         steps, steps_simulated: of the schedule.
     """
 
@@ -239,5 +240,6 @@ class RunRecord:
     folds: tuple[FoldRecord, ...] = ()
     banks: tuple[BankRecord, ...] = ()
     unmatched: tuple[str, ...] = ()
+    unheard: tuple[tuple[str, str], ...] = ()
     steps: int = 0
     steps_simulated: int = 0

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from archsim.ir.record import RunRecord
 
 LARGEST = 3  # contributors that are named
 
 # what no fidelity of this version accounts for; a reader must know before the numbers are used
 NOT_MODELLED = (
-    "banks, refresh and command timing of the DRAM: it is a bandwidth, a latency and an efficiency",
-    "bank conflicts of the SRAM, register files' energy",
+    "register files' energy",
     "networks on chip: engines reach the SRAM at its bandwidth",
     "area of PHYs, networks and control",
     "power of clocks, control and idle parts: energy is that of actions and of cells' leakage",
     "power peaks, thermal limits",
     "host and framework time",
 )
+
+
+def not_modelled(run: RunRecord, machine: Mapping[str, Any]) -> Iterator[str]:
+    """What the numbers of a run leave out.
+
+    Args:
+        run: what the run left behind.
+        machine: the resolved description.
+    """
+    banked = {record.memory for record in run.banks}
+    flat = [tier.name for tier in run.memory.tiers if tier.name not in banked]
+    if flat:
+        names, parts = ", ".join(flat), "banks, refresh and command timing"
+        yield f"{parts} of {names}: bandwidth, latency and efficiency stand for them"
+    if banked:
+        names = ", ".join(sorted(banked))
+        yield f"when in absolute time {names} refreshes; the energy of refresh and standby"
+    if not machine["memory"][run.machine.sram].get("interleave"):
+        yield "bank conflicts of the SRAM"
+    if run.memory.experts or machine.get("placement", {}).get("residency"):
+        yield "cold caches: those of experts and tensors begin warm; short runs miss too little"
+    yield from NOT_MODELLED
 
 
 def provenance(

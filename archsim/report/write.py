@@ -21,7 +21,7 @@ from archsim.report.banks import banks
 from archsim.report.banks import note as bank_note
 from archsim.report.energy import Spent, spend
 from archsim.report.model import Report
-from archsim.report.provenance import NOT_MODELLED, provenance
+from archsim.report.provenance import not_modelled, provenance
 from archsim.report.result import (
     critical,
     op_classes,
@@ -59,6 +59,7 @@ def compose(
     """
     graph, least = run.graph, run.bound
     warnings = [f"W204 {rule} never matched an op of this workload" for rule in run.unmatched]
+    warnings += [f"{code} {text}" for code, text in run.unheard]
     warnings += [f"{code} {text}" for code, text in graph.facts.get("warnings", ())]
     hidden = ("warnings", "source", "content")
     data: dict[str, Any] = {
@@ -90,7 +91,7 @@ def compose(
         data |= {"metrics": _metrics(run) | _spent(run, totals, spent)}
         data |= _answers(run, totals, spent, ops)
         data["provenance"] = provenance(spent.rows, run.machine.area_mm2, inputs["hardware"])
-        data["not_modelled"] = list(NOT_MODELLED)
+        data["not_modelled"] = list(not_modelled(run, inputs["hardware"]))
     else:
         data["metrics"] = _metrics(run)
     return Report(data, ops, warnings, inputs, _manifest(how, run))

@@ -23,6 +23,7 @@ from archsim.system.expert_cache import expert_records
 from archsim.system.homes import tier_bytes
 from archsim.system.place import Plan, Stage
 from archsim.system.simulate import Timed
+from archsim.system.unheard import unheard
 
 # counts that measure and spend nothing
 FREE = {"array", "skipped", "staging", "vector.points", "vector.cycles"}
@@ -49,6 +50,7 @@ def record(plan: Plan, bound: BoundRecord, timed: Timed | None) -> RunRecord:
         "memory": memory,
         "bound": bound,
         "unmatched": plan.unmatched,
+        "unheard": tuple(unheard(plan, _banked(timed), memory.tiers)),
     }
     if timed is None:
         return RunRecord(**common, time_ps=bound.ps, timed=False, simulated=False)  # type: ignore[arg-type]
@@ -68,6 +70,11 @@ def record(plan: Plan, bound: BoundRecord, timed: Timed | None) -> RunRecord:
         steps=run.steps if run else 0,
         steps_simulated=run.steps_simulated if run else 0,
     )  # fmt: skip
+
+
+def _banked(timed: Timed | None) -> frozenset[str]:
+    """Memories whose banks were simulated."""
+    return frozenset(r.memory for r in timed.schedule.banks) if timed else frozenset()
 
 
 def _rows(timed: Timed) -> Iterable[RowRecord]:

@@ -67,6 +67,11 @@ class Banked:
         """Latency of a lone read."""
         return round(unloaded_ticks(self.tables) * self.tables.tick_ns * 1000)
 
+    @property
+    def capacity_bytes(self) -> int:
+        """Bytes of the rows of all channels."""
+        return self.channels * self.tables.channel_bytes
+
     def serve(self, addresses: Ints, writes: Ints, ends: Ints, *, alike: bool) -> Stream:
         """Send bursts through the controllers as fast as they take them.
 

@@ -86,3 +86,38 @@ def test_a_controller_without_a_standard_is_refused():
     with pytest.raises(InputError) as caught:
         archsim.run("npu", "gpt2-small", set_=["memory.hbm.controller={refresh: none}"], **DECODE)
     assert "controller is of the banks of a standard, and this dram has none" in str(caught.value)
+
+
+def test_options_of_banks_that_are_not_simulated_are_named():
+    options = ["memory.hbm.mapping=RoBaRaCoCh", "layout.kv_cache.page=16"]
+    assert run(set_=options).warnings == []
+    assert run(set_=options, fidelity="tile").warnings == [
+        "W101 memory.hbm.mapping has no effect: its banks are not simulated in this run",
+        "W101 layout has no effect: no memory's banks are simulated in this run",
+    ]
+
+
+def test_interleave_of_a_memory_that_only_kernels_read_is_named():
+    options = ["memory.l2.interleave=word", "memory.l2.banks=80"]
+    report = archsim.run("h100", "gpt2-small", set_=options, **DECODE)
+    assert report.warnings == [
+        "W101 memory.l2.interleave has no effect: kernels do not count bank conflicts"
+    ]
+
+
+def test_more_than_the_banks_hold_is_named():
+    phase = {"phase": "decode", "batch": 8, "context": 64}
+    report = run("mixtral-8x7b", ["memory.hbm.capacity=2 TiB"], phase_=phase)
+    assert report.warnings == [
+        "W205 memory.hbm holds 87.05 GiB, and its banks 32.00 GiB: their addresses begin again"
+    ]
+
+
+def test_a_report_leaves_out_no_more_than_the_run_did():
+    cycle, tile = (run(fidelity=f).result["not_modelled"] for f in ("cycle", "tile"))
+    flat = (
+        "banks, refresh and command timing of hbm: bandwidth, latency and efficiency stand for them"
+    )
+    assert flat in tile
+    assert flat not in cycle
+    assert "when in absolute time hbm refreshes; the energy of refresh and standby" in cycle

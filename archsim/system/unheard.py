@@ -1,0 +1,50 @@
+"""Options of memories that a run did not listen to, and memories stated larger than their banks.
+
+A known key without effect is a warning that names it. Which rules matched no op is found where ops
+are placed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from archsim.components.base import KernelEngine
+from archsim.core.units import format_bytes
+from archsim.ir.record import TierRecord
+from archsim.memory.dram import Dram
+from archsim.system.layouts import Layout
+from archsim.system.place import Plan
+
+NO_BANKS = "its banks are not simulated in this run"
+
+
+def unheard(
+    plan: Plan, banked: Collection[str], tiers: Collection[TierRecord]
+) -> Iterator[tuple[str, str]]:
+    """(code, text) of each warning.
+
+    Args:
+        plan: what runs where.
+        banked: names of the memories whose banks were simulated.
+        tiers: what each memory behind the chip holds.
+    """
+    machine = plan.machine
+    for name, memory in sorted(machine.memories.items()):
+        if not isinstance(memory, Dram):
+            continue
+        for key in ("controller", "mapping"):
+            if getattr(memory.spec, key) is not None and name not in banked:
+                yield "W101", f"memory.{name}.{key} has no effect: {NO_BANKS}"
+    if machine.spec.layout != Layout() and not banked:
+        yield "W101", "layout has no effect: no memory's banks are simulated in this run"
+    engines = {s.engine.name: s.engine for b in plan.blocks for s in b.stages if s.ops[0].is_mac}
+    counts = getattr(machine.sram.spec, "interleave", None) is not None
+    if counts and engines and all(isinstance(e, KernelEngine) for e in engines.values()):
+        name = machine.sram.name
+        yield "W101", f"memory.{name}.interleave has no effect: kernels do not count bank conflicts"
+    for tier in tiers:
+        banks = machine.memories[tier.name].banked() if tier.name in banked else None
+        if banks is not None and tier.peak_bytes > banks.capacity_bytes:
+            holds, rows = format_bytes(tier.peak_bytes), format_bytes(banks.capacity_bytes)
+            text = f"memory.{tier.name} holds {holds}, and its banks {rows}"
+            yield "W205", f"{text}: their addresses begin again"
