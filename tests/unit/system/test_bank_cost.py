@@ -98,7 +98,7 @@ def test_options_of_banks_that_are_not_simulated_are_named():
 
 
 def test_interleave_of_a_memory_that_only_kernels_read_is_named():
-    options = ["memory.l2.interleave=word", "memory.l2.banks=80"]
+    options = ["memory.l2.interleave=word", "memory.l2.banks=160"]
     report = archsim.run("h100", "gpt2-small", set_=options, **DECODE)
     assert report.warnings == [
         "W101 memory.l2.interleave has no effect: kernels do not count bank conflicts"
