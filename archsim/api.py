@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from archsim.core.errors import ArchsimError, InputError
+from archsim.core.document import Document
+from archsim.core.errors import ArchsimError, Infeasible, InputError, Unsupported
 from archsim.ir.graph import OpGraph
 from archsim.lowering.lower import lower
 from archsim.lowering.spec import load_workload
@@ -27,6 +28,8 @@ from archsim.system.plan import place
 from archsim.system.record import record
 from archsim.system.simulate import makespan_ps, timed
 from archsim.system.spec import load_hardware as _load_hardware
+from archsim.system.stream_depths import LeastDepths, least_depths
+from archsim.system.stream_stuck import streams_of
 
 FIDELITIES = ("bound", "analytic", "tile", "cycle")
 TIMED = ("tile", "cycle")  # of them, those that run a schedule through time
@@ -47,6 +50,7 @@ def run(
     batch: int | None = None,
     context: int | None = None,
     tokens: int | None = None,
+    advice: bool = True,
 ) -> Report:
     """Simulate a workload on a machine.
 
@@ -63,6 +67,7 @@ def run(
         batch: sequences, for a bare model name.
         context: tokens attended by each sequence of a decode step, the newest included.
         tokens: tokens of each sequence of a prefill or encode step.
+        advice: simulate the most urgent change of the machine too, for the verdict.
 
     Raises:
         ArchsimError: with the exit code that the command line returns.
@@ -70,9 +75,9 @@ def run(
     began = time.perf_counter()
     if fidelity not in FIDELITIES:
         raise InputError(f"fidelity {fidelity!r} is not one of {', '.join(FIDELITIES)}")
-    spec, machine = _machine(hardware, set_, set_files)
+    spec, machine, document = _described(hardware, set_, set_files)
     work, graph = _graph(workload, set_, phase, batch, context, tokens, seed)
-    plan = place(graph, machine, _accumulator_bits(work))
+    plan = _placed(graph, machine, work, document)
     start = time.perf_counter()
     streams: Streams = {}
     result = None
@@ -87,7 +92,7 @@ def run(
         {"fidelity": fidelity, "seed": seed},
         {"engine": engine, "exact": exact, "simulate_s": simulated_s},
     )
-    if result is not None:
+    if result is not None and advice:
         advised(report.result, next(_tried(plan, report, fidelity, streams), None))
     report.manifest["wall_s"] = time.perf_counter() - began
     return _traceable(report)
@@ -153,6 +158,16 @@ def try_changes(report: Report) -> list[Tried]:
     return list(_tried(_planned(report.resolved), report, report.result["fidelity"]))
 
 
+def fifo_depths(report: Report) -> dict[str, LeastDepths]:
+    """The least depths of the FIFOs of every stream of a run, by stage.
+
+    Args:
+        report: of the run, as `run` returns it or as it was read back from its folder.
+    """
+    plan = _planned(report.resolved)
+    return {stage.path: least_depths(plan, stage) for stage in streams_of(plan)}
+
+
 def _tried(
     plan: Plan, report: Report, fidelity: str, streams: Streams | None = None
 ) -> Iterator[Tried]:
@@ -182,9 +197,9 @@ def place_only(
     tokens: int | None = None,
 ) -> Plan:
     """Everything up to time: engines, fusion, residency, mappings (`archsim map`)."""
-    _, machine = _machine(hardware, set_, set_files)
+    _, machine, document = _described(hardware, set_, set_files)
     work, graph = _graph(workload, set_, phase, batch, context, tokens)
-    return place(graph, machine, _accumulator_bits(work))
+    return _placed(graph, machine, work, document)
 
 
 def load_hardware(source: Any, *, set_: Sequence[str] = (), set_files: Sequence[str] = ()) -> Any:
@@ -193,12 +208,32 @@ def load_hardware(source: Any, *, set_: Sequence[str] = (), set_files: Sequence[
 
 
 def _machine(hardware: Any, set_: Sequence[str], set_files: Sequence[str]) -> tuple[Any, Machine]:
+    return _described(hardware, set_, set_files)[:2]
+
+
+def _described(
+    hardware: Any, set_: Sequence[str], set_files: Sequence[str]
+) -> tuple[Any, Machine, Document]:
     own = [s for s in set_ if not s.startswith("workload.")]
     spec, document = _load_hardware(hardware, set_=own, set_files=set_files)
     try:
-        return spec, build(spec)
+        return spec, build(spec), document
     except InputError as error:
         raise document.locate(error) from None
+
+
+def _placed(graph: OpGraph, machine: Machine, work: Any, document: Document) -> Plan:
+    """The plan; what a part of the machine refuses is placed where that part is described."""
+    try:
+        return place(graph, machine, _accumulator_bits(work))
+    except (Unsupported, Infeasible) as error:
+        if not error.details.get("path"):
+            raise
+        there = InputError(error.message, code=error.code, details=error.details)
+        where = document.locate(there).diagnostics[0]
+        raise type(error)(
+            error.message, code=error.code, help=error.help, where=where, details=error.details
+        ) from None
 
 
 def _graph(

@@ -21,7 +21,7 @@ from archsim.report import style
 from archsim.system.build import Machine, build
 from archsim.system.place import Plan
 from archsim.system.plan import place
-from archsim.system.sequence import schedule
+from archsim.system.schedule import schedule
 from archsim.system.simulate import executions
 from archsim.system.spec import load_hardware
 from archsim.testing.attentions import attention_graph

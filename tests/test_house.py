@@ -38,7 +38,7 @@ UNPLACED = {"testing"}  # may import everything; nothing imports it
 
 PLUGIN_ROOMS = (
     *("components", "memory", "interconnect", "dataflows", "validation/adapters", "cli"),
-    *("lowering/architectures", "lowering/hf"),
+    *("lowering/architectures", "lowering/hf", "lowering/transforms"),
 )
 LATE = {
     "matplotlib", "networkx", "numba", "numpy", "pandas", "pint", "pydantic", "simpy", "yaml",

@@ -10,7 +10,7 @@ from archsim.sim.program import Channel, Leaf, Loop, Program, Row, Unit
 from archsim.sim.simulate import simulate
 from archsim.system.build import build
 from archsim.system.plan import place
-from archsim.system.sequence import schedule
+from archsim.system.schedule import schedule
 from archsim.system.spec import load_hardware
 from archsim.testing.functional import execute
 from archsim.testing.problems import gemm

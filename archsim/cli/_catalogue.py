@@ -30,7 +30,11 @@ def entries(kind: str) -> list[Entry]:
         from archsim.validation import list_suites
 
         return [(info.suite, info.proves) for info in list_suites()]
-    return [(name, _first_sentence(cls.__doc__ or "")) for name, cls in _registry(kind)]
+    found = [(name, _first_sentence(cls.__doc__ or "")) for name, cls in _registry(kind)]
+    if kind == "dataflows":  # each with the kinds of array that it is for
+        arrays = {name: cls.arrays() for name, cls in _registry(kind)}
+        found = [(name, f"{about} ({arrays[name]})") for name, about in found]
+    return found
 
 
 def _about_table(name: str) -> str:
@@ -60,6 +64,7 @@ def _registry(kind: str) -> Iterable[tuple[str, type[Any]]]:
         "memories": ("archsim.memory.base", "memories"),
         "links": ("archsim.interconnect.base", "links"),
         "dataflows": ("archsim.dataflows.base", "dataflows"),
+        "transforms": ("archsim.lowering.transforms.base", "transforms"),
     }
     module, name = rooms[kind]
     found: Iterable[tuple[str, type[Any]]] = getattr(import_module(module), name).items()

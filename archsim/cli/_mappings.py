@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from archsim.cli._operands import operand_bytes, operand_lines
 from archsim.core.errors import Diagnostic, InputError, nearest
 
 
@@ -20,21 +21,102 @@ def stages(
         InputError: E201 when the selector covers nothing; the help is the closest path, or all.
     """
     from archsim import api
-    from archsim.system.build import selects
 
     plan = api.place_only(hardware, workload, **options)
     rows = {row["op"]: row for row in _moved(hardware, workload, options)}
+    found = []
+    for block, stage in _selected(plan, selector):
+        row, operands = rows[stage.path], operand_bytes(stage, plan, block.block.count)
+        data = _data(block.block.count, stage, row)
+        if operands:
+            data["operand_bytes"] = operands
+        text = "\n".join([_text(block, stage, row), *operand_lines(operands)])
+        found.append((data, text))
+    return found
+
+
+def rules(hardware: str, workload: str, selector: str, **options: Any) -> str:
+    """Mapping rules that give the same run, as YAML text: a nest for each stage that has one.
+
+    Ops that run as one region have a rule that names them. The machine's own rules follow, and
+    settle the rest; the text is laid over the machine with `--set-file`.
+
+    Raises:
+        InputError: E201 when the selector covers nothing.
+    """
+    from archsim import api
+    from archsim.core.yamlio import dump_yaml
+    from archsim.ir.mapping import Mapping
+    from archsim.ir.nest import NestMapping
+    from archsim.ir.region import RegionMapping
+    from archsim.system.nest_matrix import nest_data
+    from archsim.system.rules import rule_option
+
+    plan = api.place_only(hardware, workload, **options)
+    found: list[dict[str, Any]] = []
+    notes = [f"# mappings of {workload} on {plan.machine.spec.name}: use it with --set-file"]
+    for _, stage in _selected(plan, selector):
+        mapping, data = stage.mapping, None
+        option = "fuse" if isinstance(mapping, RegionMapping) else "dataflow"
+        asked = rule_option(plan.machine, stage.path, stage.ops[0], option, set())
+        if isinstance(mapping, NestMapping):
+            data = {"dataflow": mapping.dataflow, **mapping.to_data()}
+        elif isinstance(mapping, Mapping):
+            data = nest_data(mapping)
+        if data is not None:
+            found.append({"ops": stage.path, "nest": data})
+        elif isinstance(mapping, RegionMapping) and asked in (None, "region"):
+            paths = [f"{stage.block}/{op.name}" for op in stage.ops]
+            found.append({"ops": paths, "fuse": "region"})
+        elif mapping is not None:
+            who = "a rule below asks for it" if asked else "its engine chooses it"
+            notes.append(f"# {stage.path}: {mapping.dataflow} is no nest, {who}")
+    said = [rule["ops"] for rule in found if "nest" in rule]
+    own = [
+        rule
+        for rule in plan.machine.spec.to_data().get("mapping", [])
+        if rule not in found and ("nest" not in rule or rule["ops"] not in said)
+    ]
+    lines = [line for rule in found for line in _rule_lines(rule)]
+    rest = dump_yaml(own).rstrip() if own else ""
+    return "\n".join([*notes, "mapping:" + ("" if found or own else " []"), *lines, rest]).rstrip()
+
+
+def _rule_lines(rule: dict[str, Any]) -> list[str]:
+    """A rule: of a nest with one line a level, of a region with one line an op."""
+    if "nest" not in rule:
+        return ["- ops:", *(f"  - {path}" for path in rule["ops"]), f"  fuse: {rule['fuse']}"]
+    nest = rule["nest"]
+    lines = [f"- ops: {rule['ops']}", "  nest:"]
+    lines += [f"    dataflow: {nest['dataflow']}", "    levels:"]
+    for name, level in nest["levels"].items():
+        parts = [
+            f"{key}: " + (_flow(value) if isinstance(value, dict) else f"[{', '.join(value)}]")
+            for key, value in level.items()
+        ]
+        lines.append(f"      {name}: {{{', '.join(parts)}}}")
+    return lines
+
+
+def _flow(values: dict[str, int]) -> str:
+    return "{" + ", ".join(f"{key}: {value}" for key, value in values.items()) + "}"
+
+
+def _selected(plan: Any, selector: str) -> list[tuple[Any, Any]]:
+    """Blocks and stages that a selector covers."""
+    from archsim.system.build import selects
+
+    stages = [(block, stage) for block in plan.blocks for stage in block.stages]
     found = [
-        (_data(block.block.count, stage, rows[stage.path]), _text(block, stage, rows[stage.path]))
-        for block in plan.blocks
-        for stage in block.stages
+        (block, stage)
+        for block, stage in stages
         if any(selects(selector, f"{stage.block}/{op.name}", op.op_class) for op in stage.ops)
     ]
     if not found:
-        paths = ", ".join(rows)
-        known = {*rows, *(row["op_class"] for row in rows.values())}
-        close = nearest(selector, known)
-        help_text = f'did you mean "{close}"?' if close else f"paths are: {paths}"
+        paths = [stage.path for _, stage in stages]
+        classes = {stage.ops[0].op_class for _, stage in stages}
+        close = nearest(selector, {*paths, *classes})
+        help_text = f'did you mean "{close}"?' if close else f"paths are: {', '.join(paths)}"
         where = Diagnostic("E201", "", f"--op {selector}")
         raise InputError("covers no op", help=help_text, where=where)
     return found
@@ -60,6 +142,7 @@ def _data(count: int, stage: Any, row: dict[str, Any]) -> dict[str, Any]:
         "held": sorted(mapping.keep) if mapping else [],
         "room_bytes": stage.room_bytes,
         "traffic_bytes": {key: value for key, value in row.items() if key.endswith("_bytes")},
+        "searched": stage.searched.data() if stage.searched else None,
     }
 
 
@@ -76,7 +159,11 @@ def _text(block: Any, stage: Any, row: dict[str, Any]) -> str:
         if stage.tile_rows:
             tiles = -(-op.rows() // stage.tile_rows)
             lines.append(f"    for m in {tiles} tiles of {stage.tile_rows}")
+    if row.get("cells_used"):
+        share = f"{row['mapping_eff_pct']:.1f} % of all steps"
+        lines.append(f"    at work: {row['cells_used']}: {share}")
     lines += [f"    then {op.name} on each tile" for op in stage.ops[1:]]
+    lines += [f"  {line}" for line in (stage.searched.lines() if stage.searched else ())]
     for level, keys in _LEVELS:
         moved = [f"{name} {format_bytes(row[key])}" for name, key in keys if row[key]]
         together = ", all repeats together" if count > 1 else ""

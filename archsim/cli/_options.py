@@ -25,7 +25,7 @@ SetFile = Annotated[
     ),
 ]
 PhaseKind = Annotated[
-    Literal["prefill", "decode", "encode", "infer"] | None,
+    Literal["prefill", "decode", "encode", "train", "infer"] | None,
     typer.Option("--phase", help="Phase, for a bare model name."),
 ]
 Batch = Annotated[
@@ -39,7 +39,7 @@ Context = Annotated[
 ]
 Tokens = Annotated[
     int | None,
-    typer.Option("--tokens", min=1, metavar="N", help="Tokens of a sequence in prefill or encode."),
+    typer.Option("--tokens", min=1, metavar="N", help="Tokens of a sequence, except in decode."),
 ]
 Dim = Annotated[
     list[str] | None,

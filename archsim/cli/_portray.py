@@ -30,6 +30,7 @@ def machine(source: str, set_: list[str], set_files: list[str]) -> tuple[dict[st
         "capacity_bytes": {name: m.capacity_bytes for name, m in built.memories.items()},
         "area_mm2": {"total": sum(areas.values()), "by_component": areas},
         "leakage_w": built.leakage_w(),
+        **_area_efficiency(built, areas),
         "provenance": provenance,
         "assumed": sum(text.startswith("assumed") for text in provenance.values()),
         "resolved": data,
@@ -41,9 +42,20 @@ def _peaks(built: Any) -> dict[str, float]:
     """Peak FLOP/s by dtype of everything that multiplies and accumulates, together."""
     peaks: dict[str, float] = {}
     for engine in built.engines.values():
-        for dtype in getattr(engine.spec, "rates", ()):
+        types: Any = getattr(engine.spec, "rates", None) or getattr(engine.spec, "types", ())
+        for dtype in types:
             peaks[dtype] = peaks.get(dtype, 0.0) + 2 * engine.macs_per_s(dtype)
     return dict(sorted(peaks.items()))
+
+
+def _area_efficiency(built: Any, areas: dict[str, float]) -> dict[str, Any]:
+    """Peak FLOP/s a mm2 by dtype, of engines that are made of synthesised cells."""
+    found = {
+        name: {dtype: 2 * engine.macs_per_s(dtype) / areas[name] for dtype in engine.dtypes}
+        for name, engine in built.engines.items()
+        if getattr(engine.spec, "pe", None)
+    }
+    return {"flop_per_s_mm2": found} if found else {}
 
 
 def _provenance(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -71,6 +83,9 @@ def machine_text(found: dict[str, Any]) -> str:
     for name, capacity in found["capacity_bytes"].items():
         speed = found["bandwidth_bytes_per_s"].get(name)
         rows.append([name, format_bytes(capacity), format_si(speed, "B/s") if speed else ""])
+    for name, by_dtype in found.get("flop_per_s_mm2", {}).items():
+        most = max(by_dtype, key=by_dtype.__getitem__)
+        rows.append([f"{name}, area", f"{format_si(by_dtype[most], 'FLOP/s')} a mm2", most])
     rows.append(["area", f"{found['area_mm2']['total']:.4g} mm2", "from the energy table's rows"])
     sources = [[path, text] for path, text in found["provenance"].items()]
     parts = [head, "\n".join(_tree(tree, 0)), table_text(rows)]

@@ -5,6 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archsim.cli import _fifos
+
 if TYPE_CHECKING:
     from archsim.core.document import Document
     from archsim.report.model import Report
@@ -26,6 +28,7 @@ def page(folder: str, metric: str | None) -> dict[str, Any]:
     if metric is None:
         found["verdict"] = report.result.get("verdict", "")
         found["changes"] = _changes(report)
+        found["streams"] = _fifos.depths(report)
     return found
 
 
@@ -111,6 +114,7 @@ def text(found: dict[str, Any]) -> str:
         parts.append("\n".join(["Rules that cover it; for each option the first wins", *lines]))
     if found["settings"]:
         parts.append("\n".join(["Settings, by line of config.resolved.yaml", *_lines(found)]))
+    parts += _fifos.text(found.get("streams", []))
     if found.get("changes"):
         rows = [
             [c["reason"], _share(c["share"]), f"{c['gain']:.2f} x", " ".join(_flags(c))]

@@ -1,6 +1,6 @@
 """`archsim map`: the loop nests that a workload's ops become on a machine, as text."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -9,12 +9,16 @@ from archsim.cli import _output as out
 
 EXAMPLES = (
     "archsim map npu llama-3-8b-decode --op 'layer/attn.*'",
-    "archsim map tpu-v4 gpt2-small --phase prefill --batch 1 --tokens 512 --op layer/ffn.down",
+    "archsim map eyeriss resnet-50 --op 'stage4.*' --format yaml",
 )
 NEEDS_ARGUMENTS = True
 
 OpGlob = Annotated[
     str, typer.Option("--op", metavar="GLOB", help="Op class, or glob on the op's path.")
+]
+Format = Annotated[
+    Literal["text", "table", "json", "yaml"],
+    typer.Option("--format", help="How to print; `table` is `text`, `yaml` are mapping rules."),
 ]
 
 
@@ -30,16 +34,22 @@ def command(
     context: o.Context = None,
     tokens: o.Tokens = None,
     dim: o.Dim = None,
-    fmt: o.TableOrJson = "table",
+    fmt: Format = "text",
 ) -> None:
-    """Print how ops are mapped: loop nests, tiles, bytes per level."""
+    """Print how ops are mapped: loop nests, tiles, bytes per level.
+
+    As YAML they are mapping rules, which `--set-file` lays over the machine, edited or not.
+    """
     from archsim.cli import _mappings
 
-    found = _mappings.stages(
-        hardware, workload, op,
-        set_=o.with_dims(set_, dim), set_files=set_file or (),
-        phase=phase, batch=batch, context=context, tokens=tokens,
-    )  # fmt: skip
+    options: dict[str, Any] = {
+        "set_": o.with_dims(set_, dim), "set_files": set_file or (),
+        "phase": phase, "batch": batch, "context": context, "tokens": tokens,
+    }  # fmt: skip
+    if fmt == "yaml":
+        out.result(_mappings.rules(hardware, workload, op, **options))
+        return
+    found = _mappings.stages(hardware, workload, op, **options)
     if fmt == "json":
         out.result(out.json_text([data for data, _ in found]))
     else:

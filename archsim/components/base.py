@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from archsim.core.registry import Registry
 from archsim.core.spec import Seconds, Spec
 from archsim.ir.kernel import TileGrid
+from archsim.ir.mapping import Loop
 from archsim.ir.op import Kind, Op
 from archsim.ir.problem import Problem
 from archsim.ir.target import Cost, Tiles
+from archsim.ir.tensor import DType
 
 if TYPE_CHECKING:
     from archsim.energy.table import EnergyTable
@@ -63,6 +65,12 @@ class Engine:
         """A small valid description, for contract tests and documentation."""
         raise NotImplementedError
 
+    @property
+    def launch_s(self) -> float | None:
+        """Seconds to launch a kernel; None where ops are issued, not launched."""
+        launch: float | None = self.spec.launch
+        return launch
+
     def can_run(self, op: Op) -> bool:
         """True when this engine has a way to run the op."""
         return op.kind in self.KINDS
@@ -89,6 +97,16 @@ class MacEngine(Engine):
         """Element types it can compute in."""
         raise NotImplementedError
 
+    @property
+    def broadcasts(self) -> bool:
+        """Whether a link along each row brings one weight to all of the row's cells."""
+        return False
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """What bounds the tiles that it takes: fields of a `Target` beside its extents."""
+        return {}
+
     def macs_per_s(self, dtype: str) -> float:
         """Peak multiply-accumulates per second at a dtype; 0 for one it cannot compute in."""
         raise NotImplementedError
@@ -96,6 +114,50 @@ class MacEngine(Engine):
     def cost(self, tiles: Tiles, dtype: str) -> Cost:
         """Cycles, lag and on-chip accesses of tiles, one array element a tile."""
         raise NotImplementedError
+
+    def rated(self, weight: DType) -> str:
+        """Name of the type that MACs by weights of a form run at: its own where it has a rate."""
+        return weight.name if weight.name in self.dtypes else weight.computes_as
+
+    def takes(self, weight: DType) -> bool:
+        """Whether it multiplies by weights of a form; by default those whose MACs have a rate."""
+        return self.rated(weight) in self.dtypes
+
+    def lies(self, tile: Mapping[str, int], weight: DType) -> tuple[Loop, ...]:
+        """Loops inside the array over a tile, where no template says how its units lie."""
+        return ()
+
+    def unpacks(self, weight: DType) -> bool:
+        """Whether it brings weights to the type that MACs run at by itself; else lanes must."""
+        return True
+
+    def live(self, weight: DType, zeros: Fraction) -> Fraction:
+        """Share of the MACs that it does, where weights are sparse or inputs have zeros; else all.
+
+        It is the mean: lanes are taken to be balanced, and inputs and weights to be zero apart.
+        """
+        skips = getattr(self.spec, "skips", None)
+        share = Fraction(1)
+        if skips in ("weights", "both") and weight.sparse:
+            share *= weight.sparse.share
+        if skips in ("activations", "both"):
+            share *= 1 - zeros
+        return share
+
+    def peak(self, weight: DType) -> float:
+        """Peak multiply-accumulates per second by weights of a form; 0 for one it refuses."""
+        return self.macs_per_s(self.rated(weight))
+
+    def cost_of(self, tiles: Tiles, weight: DType) -> Cost:
+        """Cost of tiles by weights of a form: as of the type that MACs run at, by default."""
+        return self.cost(tiles, self.rated(weight))
+
+    def work(self, size: Mapping[str, int], weight: DType) -> dict[str, int]:
+        """What a tile of b x m x n x k counts for its energy: its MACs, by default.
+
+        Keys that begin with `mac.` and `skipped.macs` add up to the MACs of the op.
+        """
+        return {f"mac.{self.rated(weight)}": size["b"] * size["m"] * size["n"] * size["k"]}
 
 
 class KernelEngine(MacEngine):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from archsim.components._line_cost import line_cost
 from archsim.components.base import EngineSpec, MacEngine
-from archsim.core.spec import PositiveInt
+from archsim.core.spec import PositiveInt, problem
+from archsim.energy.pe_arrays import DesignName, design
 from archsim.ir.op import Kind
-from archsim.ir.target import Cost, Tiles
+from archsim.ir.target import Cost, LineTiles, Tiles
+from archsim.ir.tensor import DTYPES, DType
 
 if TYPE_CHECKING:
     from archsim.energy.table import EnergyTable
@@ -26,6 +30,7 @@ class SystolicArray(MacEngine):
     - `fill: exposed`, weight- or input-stationary: R cycles to load the stationary operand, then
       T + R + C - 2 until the last partial sum is out: 2R + C + T - 2.
     - `fill: exposed`, output-stationary: R + C + T - 2, the results leave with the next skew.
+    - `row_broadcast`, one-dimensional convolutions, a line a row: see `_line_cost`.
     - `fill: overlapped`: the next stationary tile loads into shadow registers behind the running
       one, so a fold occupies max(T, R); skew and drain delay its result, not the array.
 
@@ -60,7 +65,45 @@ class SystolicArray(MacEngine):
         skew: Literal["array", "tile"] = "array"
         """Whether fill and drain cross the whole array or only the part a fold uses."""
 
+        pe: DesignName | None = Field(default=None, examples=["opt1-os-systolic-16x16-322mhz"])
+        """A synthesised array whose cells it is made of: their area, and the fastest clock. They
+        multiply int8, so `rates` names that alone. Default: cells of the energy table's area."""
+
+        skips: Literal["none", "weights", "activations", "both"] | None = None
+        """Which zeros it leaves out, in cycles and energy: weights that are not stored, and
+        activations. Default: none."""
+
+        dequantises: bool | tuple[str, ...] | None = None
+        """Forms of storage that it brings by itself, for nothing, to the type that MACs run at:
+        all, or a list of names. Others pass a vector unit, tile by tile: a multiply an element."""
+
+        flush_cycles: Annotated[int, Field(ge=0)] = 0
+        """Cycles from the last multiplication of a fold until the next one starts; of exposed folds
+        only."""
+
+        row_broadcast: bool = False
+        """Whether a link along each row brings one weight to all of its cells, beside the systolic
+        links: what the dataflow of that name needs."""
+
+        @model_validator(mode="after")
+        def _flushed(self) -> Self:
+            if self.pe and set(self.rates) != {"int8"}:
+                message = f"cells of {self.pe} multiply int8, and rates are {', '.join(self.rates)}"
+                raise problem("E202", message, "rates: {int8: 1}")
+            if self.flush_cycles and self.fill == "overlapped":
+                raise problem("E202", "flush_cycles is of exposed folds", "set fill: exposed")
+            return self
+
     spec: Spec
+
+    def __init__(self, name: str, spec: Any, clock_hz: float) -> None:
+        """An array; its cells must be as fast as its clock.
+
+        Raises:
+            InputError: for a design that is unknown, or too slow.
+        """
+        super().__init__(name, spec, clock_hz)
+        self.pe = design(spec.pe, clock_hz, name, serial=False) if spec.pe else None
 
     @classmethod
     def example(cls) -> dict[str, Any]:
@@ -77,6 +120,19 @@ class SystolicArray(MacEngine):
         """Those that have a rate."""
         return tuple(self.spec.rates)
 
+    @property
+    def broadcasts(self) -> bool:
+        """Whether its rows have weight links."""
+        return self.spec.row_broadcast
+
+    def unpacks(self, weight: DType) -> bool:
+        """Forms that it has a rate for, those it says it dequantises, and other names of a word."""
+        own = self.spec.dequantises
+        math = DTYPES.get(self.rated(weight), weight)
+        same = (math.bits, weight.group) == (weight.bits, 0)
+        named = weight.name in own if isinstance(own, tuple) else own is True
+        return named or same or weight.name == self.rated(weight)
+
     def macs_per_s(self, dtype: str) -> float:
         """Peak multiply-accumulates per second at a dtype; 0 when it has no rate."""
         s = self.spec
@@ -90,6 +146,9 @@ class SystolicArray(MacEngine):
         streaming: no new fill.
         """
         s, stationary = self.spec, tiles.stationary
+        if isinstance(tiles, LineTiles):
+            flush = s.flush_cycles if s.fill == "exposed" else None
+            return line_cost(tiles, self.grid, s.rates[dtype], flush)
         rows, cols, stream = {
             "weight": (tiles.k, tiles.n, tiles.m),
             "input": (tiles.k, tiles.m, tiles.n),
@@ -128,7 +187,8 @@ class SystolicArray(MacEngine):
         """Cycles that folds in sequence occupy an array, and the lag of the last result."""
         loads = stationary != "output"
         if self.spec.fill == "exposed":
-            whole = folds * ((2 if loads else 1) * high + wide + beats - 2)
+            fold = (2 if loads else 1) * high + wide + beats - 2 + self.spec.flush_cycles
+            whole = folds * fold
             return np.where(resumed, beats, whole), np.zeros_like(folds)
         lag = high + wide - 2 + (0 if loads else high)
         # nothing runs before the first tile of an op: its stationary operand loads in the open
@@ -167,9 +227,10 @@ class SystolicArray(MacEngine):
         )
 
     def area_mm2(self, table: EnergyTable) -> float:
-        """Cells only: control and skew registers are within the cell row's figure."""
+        """Cells only, as large as their largest format: control and skew are within its figure."""
         s = self.spec
-        return s.rows * s.cols * s.count * table.area("mac", "cell").mm2
+        each = self.pe.area_at(table.node_nm) if self.pe else table.cell_mm2(s.rates)
+        return s.rows * s.cols * s.count * each
 
     def leakage_w(self, table: EnergyTable) -> float:
         """Static power of the cells' area."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from archsim.components.base import EngineSpec, VectorEngine
 from archsim.core.spec import PositiveInt
@@ -46,7 +47,7 @@ class VectorUnit(VectorEngine):
         ] = {}
         """Cycles a lane spends on a primitive; 1 where it is not listed."""
 
-        latency_cycles: int = 8
+        latency_cycles: int = Field(default=8, ge=0)
         """Depth of the pipeline: delays a result, not the unit."""
 
     spec: Spec

@@ -48,6 +48,20 @@ def merge(base: Document, top: Document) -> Document:
     return replace(top, data=data, marks=marks, sources=sources)
 
 
+def graft(document: Document, path: Path_, part: Document) -> Document:
+    """A document with the data of another one in place of one of its values; places follow."""
+    data, marks = copy.deepcopy(document.data), dict(document.marks)
+    node = data
+    for step in path[:-1]:
+        node = node[step]
+    _forget(marks, node[path[-1]], path)
+    node[path[-1]] = part.data
+    for below, places in part.marks.items():
+        marks[(*path, *below)] = places
+    sources = tuple(dict.fromkeys((*document.sources, *part.sources)))
+    return replace(document, data=data, marks=marks, sources=sources)
+
+
 def apply(document: Document, settings: tuple[str, ...], shape: Shape) -> Document:
     """A document with `--set path=value` settings applied in order.
 

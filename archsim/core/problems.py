@@ -32,6 +32,7 @@ _EXPECTED = {
     "dict": "a mapping",
     "model": "a mapping",
     "dataclass": "a mapping",
+    "name_or_mapping": "a name or a mapping",  # of a union that looks at the value first
     "list": "a list",
     "tuple": "a list",
     "set": "a list",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -91,6 +91,7 @@ def load_spec(
     *,
     set_: Sequence[str] = (),
     set_files: Sequence[Path | str] = (),
+    finish: Callable[[Document], Document] | None = None,
 ) -> tuple[S, Document]:
     """A checked description and the document it came from.
 
@@ -101,6 +102,7 @@ def load_spec(
         spec: What the description must be.
         set_: Settings such as `memory.hbm.bandwidth=4 TB/s`.
         set_files: Files with settings.
+        finish: What is done to merged data before it is checked, such as reading files it names.
 
     Raises:
         InputError: with every mistake found, each at its file, line and column, or at its flag.
@@ -111,6 +113,8 @@ def load_spec(
         document = merge(document, load_layers(file))
     if set_:
         document = apply(document, tuple(set_), _shape(adapter))
+    if finish is not None:
+        document = finish(document)
     return validate(document, adapter), document
 
 

@@ -48,7 +48,7 @@ class Grid:
 def grid(flow: Dataflow, problem: Problem, target: Target, smallest: int) -> Grid:
     """The grid of a problem; spatial tiles are no smaller than the array or `smallest`."""
     e = problem.largest
-    tile = _sizes(flow, problem, target, e, smallest)
+    tile = tile_sizes(flow, problem, target, e, smallest)
     steps = {r: -(-e.of(r) // tile[r]) for r in "bmnk"}
     vector_s = np.zeros(len(tile["b"]))
     if target.vector_cycles is not None:
@@ -60,7 +60,7 @@ def grid(flow: Dataflow, problem: Problem, target: Target, smallest: int) -> Gri
         e,
         tile,
         steps,
-        _tile_bytes(flow, problem, target, tile, steps),
+        tile_bytes(flow, problem, target, tile, steps),
         steps["b"] * steps["m"] * steps["n"] * steps["k"],
         cycles,
         streamed,
@@ -70,7 +70,7 @@ def grid(flow: Dataflow, problem: Problem, target: Target, smallest: int) -> Gri
     )
 
 
-def _sizes(
+def tile_sizes(
     flow: Dataflow, problem: Problem, target: Target, e: Extents, smallest: int
 ) -> dict[str, Ints]:
     """All combinations of candidate tile extents, one array a rank."""
@@ -86,8 +86,15 @@ def _sizes(
         "n": np.array([e.n]) if target.whole_rows else ladder(e.n, unit["n"]),
         "k": ladder(e.k, unit["k"]),
     }
+    if target.whole_k:  # what a tile may hold is a share of the reduction's length: any number
+        axes |= {"k": np.array([e.k])}
+        for rank in "mn":
+            if len(axes[rank]) > 1 and not problem.op.window:
+                axes[rank] = np.union1d(axes[rank], _pieces(e.of(rank), unit[rank]))
     if e.b > 1:  # batched problems are small: cut the batch first
         axes["b"] = np.unique(np.append(axes["b"], min(e.b, target.count)))
+    for rank, whole in flow.uncut(problem).items():
+        axes[rank] = axes[rank][axes[rank] % whole == 0]
     grid = np.meshgrid(*axes.values(), indexing="ij")
     return {rank: g.ravel().astype(np.int64) for rank, g in zip("bmnk", grid, strict=True)}
 
@@ -104,6 +111,14 @@ def ladder(extent: int, unit: int) -> Ints:
     return np.array(sorted(sizes), dtype=np.int64)
 
 
+def _pieces(extent: int, unit: int) -> Ints:
+    """Equal parts of an extent in whole units, any number of them; and parts of a few elements."""
+    units = -(-extent // unit)
+    whole = {min(-(-units // parts) * unit, extent) for parts in range(1, units + 1)}
+    small = {size for n in range(1, extent + 1) if (size := -(-extent // n)) < 2 * unit}
+    return np.array(sorted(whole | small), dtype=np.int64)
+
+
 def _windows(problem: Problem, extent: int, unit: int) -> Ints:
     """Tiles of whole output rows, or of whole array units; none straddles two images."""
     r = problem.op.ranks
@@ -115,7 +130,7 @@ def _windows(problem: Problem, extent: int, unit: int) -> Ints:
     return np.array(sorted(sizes), dtype=np.int64)
 
 
-def _tile_bytes(
+def tile_bytes(
     flow: Dataflow,
     problem: Problem,
     target: Target,

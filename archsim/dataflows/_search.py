@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsim.core.errors import Unmappable
+from archsim.core.units import format_bytes
 from archsim.dataflows._grid import OPERANDS, Grid, grid
 from archsim.ir.mapping import REUSED, Buffer, Mapping
 from archsim.ir.problem import Problem
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 MAX_TILES = {"latency": 1 << 15, "compute": 1 << 20}  # of one op; more never paid in time
+SIZES = (1 << 30, 16, 1)  # of tiles: the array's size, and below it where no other fits
 TOLERANCE = 1.005  # times this close are equal: the closed form is no finer
 
 
@@ -39,20 +41,35 @@ def choose(flow: Dataflow, problem: Problem, target: Target) -> tuple[Key, Mappi
     Raises:
         Unmappable: when not even the smallest tiles fit the buffer.
     """
-    for smallest in (1 << 30, 16, 1):  # tiles below the array's size only where no other fits
+    for smallest in SIZES:  # tiles below the array's size only where no other fits
         of = grid(flow, problem, target, smallest)
         known: Slots = {}
         found = [
             some
             for order in permutations("mnk")
-            for keep in _keeps(order)
-            for spare in _spares(target)
+            for keep in keeps(order)
+            for spare in spares(target)
             if (some := _evaluate(flow, problem, target, of, order, keep, spare, known)) is not None
         ]
         if found:
             return _pick(flow, problem, target, found)
+    raise _misfit(flow, problem, target)
+
+
+def _misfit(flow: Dataflow, problem: Problem, target: Target) -> Unmappable:
+    """The refusal of a problem of which no tile fits: it names the room that is too small."""
     e = problem.largest
-    raise Unmappable(
+    for operand, most in sorted(target.operand_bytes.items()):
+        least = _least_room(flow, problem, target, operand)
+        if least > most:
+            return Unmappable(
+                f"{problem.op.name}: tiles of {operand} take {least} bytes or more, and "
+                f"{target.engine} has {most} for them",
+                code="E401",
+                help=f"engines.{target.engine}.operands.{operand}: {format_bytes(least)} or more",
+                details={"path": f"engines.{target.engine}.operands.{operand}"},
+            )
+    return Unmappable(
         f"{problem.op.name}: no tile of {e.m} x {e.n} x {e.k} fits the "
         f"{target.buffer_bytes} bytes that are free on chip",
         code="E401",
@@ -60,7 +77,20 @@ def choose(flow: Dataflow, problem: Problem, target: Target) -> tuple[Key, Mappi
     )
 
 
-def _spares(target: Target) -> tuple[int, ...]:
+def _least_room(flow: Dataflow, problem: Problem, target: Target, operand: str) -> int:
+    """Bytes of the tiles of an operand that are on chip at once, at the very least."""
+    of = grid(flow, problem, target, SIZES[-1])
+    known: Slots = {}
+    return min(
+        int((of.sizes[operand] * slots).min())
+        for order in permutations("mnk")
+        for keep in keeps(order)
+        for spare in spares(target)
+        for slots in [slots_of(operand, order, keep, of.tiles, of.steps, spare, known)]
+    )
+
+
+def spares(target: Target) -> tuple[int, ...]:
     """Tiles beside those in use; none as a last resort where cycles come first."""
     spare = target.depth - 1
     return (spare, 0) if target.objective == "compute" and spare else (spare,)
@@ -88,6 +118,7 @@ def _pick(
 ) -> tuple[Key, Mapping]:
     """The fastest; of those within half a percent of it, the one with the fewest tiles.
 
+    Where operands have memories apart, it is the one with the least traffic: those bound the tiles.
     With the objective `compute`: fewest array cycles, then folds, then least traffic, then fewest
     tiles. An array of one cell has no fill, so there cycles alone do not tell folds apart.
     """
@@ -99,7 +130,8 @@ def _pick(
         folds = np.concatenate([c.folds for c in found])
         rank = np.lexsort((time_s, tiles, traffic, folds, cycles))
     else:
-        rank = np.lexsort((time_s, traffic, tiles, time_s > TOLERANCE * time_s.min()))
+        ties = (tiles, traffic) if target.operand_bytes else (traffic, tiles)
+        rank = np.lexsort((time_s, *ties, time_s > TOLERANCE * time_s.min()))
     place = int(rank[0])
     first = float(cycles[place]) if target.objective == "compute" else 0.0
     key = (first, float(time_s[place]), float(traffic[place]), float(tiles[place]))
@@ -107,29 +139,43 @@ def _pick(
         if place < len(chosen.time_s):
             break
         place -= len(chosen.time_s)
-    tile = {r: int(v[place]) for r, v in chosen.tile.items()}
-    buffers = {
-        t: Buffer(int(chosen.sizes[t][place]), int(chosen.slots[t][place]))
-        for t in OPERANDS
-        if chosen.sizes[t][place]
-    }
-    if "out" not in chosen.keep and tile["k"] < problem.largest.k:
-        size, slots = int(chosen.sizes["out"][place]), int(chosen.slots["out"][place])
-        buffers["partial"] = Buffer(size, slots + 1 + chosen.spare)
-    return key, Mapping(
+    at = {r: int(v[place]) for r, v in chosen.tile.items()}
+    sizes = {t: int(v[place]) for t, v in chosen.sizes.items()}
+    slots = {t: int(v[place]) for t, v in chosen.slots.items()}
+    return key, built(
+        flow, problem, target, chosen.order, chosen.keep, at, sizes, slots, chosen.spare
+    )
+
+
+def built(
+    flow: Dataflow,
+    problem: Problem,
+    target: Target,
+    order: tuple[str, ...],
+    keep: frozenset[str],
+    tile: dict[str, int],
+    sizes: dict[str, int],
+    slots: dict[str, int],
+    spare: int,
+) -> Mapping:
+    """The mapping of one choice; `sizes` and `slots` are the room of each operand."""
+    buffers = {t: Buffer(sizes[t], slots[t]) for t in OPERANDS if sizes[t]}
+    if "out" not in keep and tile["k"] < problem.largest.k:
+        buffers["partial"] = Buffer(sizes["out"], slots["out"] + 1 + spare)
+    return Mapping(
         problem=problem,
         engine=target.engine,
         dataflow=flow.kind,
         stationary=flow.stationary,
-        order=("b", *chosen.order),
+        order=("b", *order),
         tile=tile,
-        keep=chosen.keep,
+        keep=keep,
         buffers=buffers,
         spatial=flow.spatial(tile, target),
     )
 
 
-def _keeps(order: tuple[str, ...]) -> list[frozenset[str]]:
+def keeps(order: tuple[str, ...]) -> list[frozenset[str]]:
     """Which operands may be held; one whose loop is innermost is held for nothing."""
     free = frozenset(t for t in OPERANDS if REUSED[t] == order[-1])
     rest = [t for t in OPERANDS if t not in free]
@@ -151,14 +197,17 @@ def _evaluate(
 
     `spare` is how many tiles may be filled while others are in use, `known` slots found before.
     """
-    slots = {t: _slots(t, order, keep, of, spare, known) for t in OPERANDS}
+    slots = {t: slots_of(t, order, keep, of.tiles, of.steps, spare, known) for t in OPERANDS}
     # partial sums that leave and come back: as many slots again, and those they come back into
     again = slots["out"] + 1 + spare
     spilled = of.sizes["out"] * again * (of.steps["k"] > 1) * ("out" not in keep)
     room = sum(of.sizes[t] * slots[t] for t in OPERANDS) + spilled
     outputs = of.tile["b"] * of.tile["m"] * of.tile["n"]
     room = room + target.depth * (outputs * target.fused_bits // 8)
-    fits = np.flatnonzero((room <= target.buffer_bytes) & (of.tiles <= MAX_TILES[target.objective]))
+    small = (room <= target.buffer_bytes) & (of.tiles <= MAX_TILES[target.objective])
+    for operand, most in target.operand_bytes.items():
+        small &= of.sizes[operand] * slots[operand] <= most
+    fits = np.flatnonzero(small)
     if not len(fits):
         return None
     (stream,) = set("mnk") - {flow.row_rank, flow.col_rank}
@@ -175,7 +224,7 @@ def _evaluate(
     vector_s = of.vector_s[fits]
     outs = steps["b"] * steps["m"] * steps["n"]
     busy_s = np.maximum(cycles / target.clock_hz, vector_s * outs)
-    feed_s = _feed(target, steps, sizes, slots, keep, tiles, busy_s)
+    feed_s = feed(target, steps, sizes, slots, keep, tiles, busy_s)
     moved_s = np.maximum(traffic / rate, feed_s)
     # the array waits for the first tile, and the last result is stored after it
     head_s = (sizes["in"] + sizes["weight"]) / rate
@@ -186,11 +235,12 @@ def _evaluate(
     )
 
 
-def _slots(
+def slots_of(
     operand: str,
     order: tuple[str, ...],
     keep: frozenset[str],
-    of: Grid,
+    tiles: Ints,
+    steps: dict[str, Ints],
     spare: int,
     known: Slots,
 ) -> Ints:
@@ -198,15 +248,15 @@ def _slots(
     rank = REUSED[operand]
     inside = frozenset(order[order.index(rank) + 1 :]) if operand in keep else None
     if (operand, inside, spare) not in known:
-        held = np.ones_like(of.tiles)
+        held = np.ones_like(tiles)
         for inner in sorted(inside or ()):
-            held = held * of.steps[inner]
-        every = of.tiles if inside is None else of.tiles // of.steps[rank]
+            held = held * steps[inner]
+        every = tiles if inside is None else tiles // steps[rank]
         known[operand, inside, spare] = np.where(every > held, held + spare, held)
     return known[operand, inside, spare]
 
 
-def _feed(
+def feed(
     target: Target,
     steps: dict[str, Ints],
     sizes: dict[str, Ints],

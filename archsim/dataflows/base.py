@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping as Mapping_
+from typing import TYPE_CHECKING, ClassVar
 
+from archsim.core.errors import Unmappable
 from archsim.core.registry import Registry
 from archsim.dataflows._search import choose
 from archsim.ir.mapping import Loop, Mapping
 from archsim.ir.problem import Problem
 from archsim.ir.target import Target
+
+if TYPE_CHECKING:
+    from archsim.dataflows._nest_fit import Fit
+    from archsim.ir.nest_check import NestTarget
+
+Key = tuple[float, ...]
 
 
 class Dataflow:
@@ -18,10 +26,20 @@ class Dataflow:
     """
 
     kind: ClassVar[str]
-    stages: ClassVar[str] = "product"  # what one mapping covers: a product | a whole attention
+    # what one mapping covers: a product | a whole attention | a product on a spatial array only
+    # | a depthwise convolution with filters of one dimension
+    stages: ClassVar[str] = "product"  # product | attention | cascade | nest | line | linear
     stationary: ClassVar[str]
     row_rank: ClassVar[str]
     col_rank: ClassVar[str]
+
+    @classmethod
+    def arrays(cls) -> str:
+        """Kinds of array that this template is for, for people."""
+        if cls.stages in ("nest", "cascade", "linear"):
+            return "spatial_array"
+        nests = cls.search_nest is not Dataflow.search_nest
+        return "systolic_array" + (", spatial_array" if nests else "")
 
     def map(self, problem: Problem, target: Target) -> Mapping:
         """The best mapping of this template.
@@ -31,7 +49,7 @@ class Dataflow:
         """
         return self.search(problem, target)[1]
 
-    def search(self, problem: Problem, target: Target) -> tuple[tuple[float, ...], Mapping]:
+    def search(self, problem: Problem, target: Target) -> tuple[Key, Mapping]:
         """The best mapping and what it was chosen by: less is better, templates compare.
 
         Raises:
@@ -40,6 +58,27 @@ class Dataflow:
         key, mapping = choose(self, problem, target)
         mapping.check(target)
         return key, mapping
+
+    def search_nest(self, problem: Problem, target: NestTarget) -> Fit:
+        """The best nest of this template on a spatial array.
+
+        Raises:
+            Unmappable: for a template that is not for those.
+        """
+        raise Unmappable(
+            f"{problem.op.name}: {self.kind} is no dataflow of a spatial_array, and "
+            f"{target.engine} is one",
+            code="E302",
+            help="row_stationary, channel_parallel, spatial, or weight_stationary, "
+            "output_stationary, input_stationary",
+        )
+
+    def uncut(self, problem: Problem) -> Mapping_[str, int]:
+        """What no tile cuts, by rank: its extents are multiples of it; without those cut anywhere.
+
+        It divides the extent of its rank.
+        """
+        return {}
 
     def spatial(self, tile: dict[str, int], target: Target) -> tuple[Loop, ...]:
         """The loops inside the array, for one tile."""
@@ -53,3 +92,8 @@ class Dataflow:
 
 
 dataflows: Registry[Dataflow] = Registry("archsim.dataflows", Dataflow)
+
+
+def covers_attention(kind: str | None) -> bool:
+    """True for a template whose mapping covers a whole attention: scores, softmax and values."""
+    return kind in dataflows and dataflows.get(str(kind)).stages in ("attention", "cascade")

@@ -51,18 +51,26 @@ class FlashAttention(Dataflow):
             help="{ops: attention, dataflow: flash_attention}",
         )
 
-    def map_attention(self, problem: AttentionProblem, target: AttentionTarget) -> FlashMapping:
+    def map_attention(
+        self, problem: AttentionProblem, target: AttentionTarget, split: int | None = None
+    ) -> FlashMapping:
         """The tiles with the least closed-form time.
+
+        Args:
+            problem: the attention.
+            target: the machine.
+            split: parts of every context; default: as many as are fastest.
 
         Raises:
             Unmappable: when not even the smallest tiles fit the buffer.
         """
+        parts = [split] if split else _splits(problem, target)
         for smallest in (FINE, 1):  # the finest tiles only where no other fits
             found = [
                 some
                 for depth in sorted({target.depth, 1})
-                for held, split in product((False, True), _splits(problem, target))
-                if (some := _evaluate(problem, target, smallest, depth, split, held=held))
+                for held, n in product((False, True), parts)
+                if (some := _evaluate(problem, target, smallest, depth, n, held=held))
             ]
             if found:
                 best = min(found, key=lambda f: f[0])[1]

@@ -6,7 +6,7 @@ never free.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic import Field
 from archsim.core.errors import InputError, nearest
 from archsim.core.spec import Joules, Mm2, Spec, Watts
 from archsim.core.yamlio import load_spec
+from archsim.energy.scaling import area_factor, energy_factor
 from archsim.energy.sram import macro
 
 FOLDER = Path(__file__).parent / "tables"
@@ -157,6 +158,15 @@ class EnergyTable:
             raise self._unknown("area", component, item, self.areas)
         return row
 
+    def cell_mm2(self, formats: Iterable[str]) -> float:
+        """Area of a MAC cell that multiplies these formats: that of the largest of them.
+
+        The item `cell` is one of fp16 and of bf16, and stands for formats without a row.
+        """
+        cell = self.area("mac", "cell").mm2
+        found = [self.areas.get(("mac", name)) for name in formats]
+        return max((row.mm2 if row else cell for row in found), default=cell)
+
     def leakage(self, component: str, item: str) -> LeakageRow:
         """Static power of an item.
 
@@ -168,8 +178,18 @@ class EnergyTable:
             raise self._unknown("leakage", component, item, self.leakages)
         return row
 
-    def sram(self, capacity_bytes: int, width_bits: int, banks: int) -> SramRows:
-        """An SRAM of so many macros that share the capacity."""
+    def sram(
+        self, capacity_bytes: int, width_bits: int, banks: int, rows: str | None = None
+    ) -> SramRows:
+        """An SRAM of so many macros that share the capacity, or one that the table's rows give.
+
+        Raises:
+            InputError: E108 where `rows` is a class without rows.
+        """
+        if rows is not None:
+            area, leaks = self.area(rows, "byte").mm2, self.leakage(rows, "byte").w
+            both = self.of(rows, "read"), self.of(rows, "write")
+            return SramRows(*both, area * capacity_bytes, leaks * capacity_bytes)
         one = macro(capacity_bytes / banks, width_bits, self.node_nm)
         per_byte = 8 / width_bits
         return SramRows(
@@ -179,17 +199,55 @@ class EnergyTable:
             one.leakage_w * banks,
         )
 
-    def with_overrides(self, overrides: Sequence[EnergyRow]) -> EnergyTable:
-        """The table with some of its energy rows replaced, each by one with its own source.
+    def with_overrides(
+        self,
+        overrides: Sequence[EnergyRow],
+        areas: Sequence[AreaSpec] = (),
+        leakages: Sequence[LeakageSpec] = (),
+    ) -> EnergyTable:
+        """The table with some of its rows replaced, each by one with its own source.
 
         Raises:
             InputError: E108 for a pair without a row: nothing would count it.
         """
-        rows = dict(self.rows)
+        rows, items = dict(self.rows), dict(self.areas)
         for new in overrides:
             self.of(new.component, new.action)
             rows[new.component, new.action] = Row(new.value * 1e12, new.source, new.accuracy)
-        return replace(self, rows=rows)
+        for area in areas:
+            self.area(area.component, area.item)
+            items[area.component, area.item] = AreaRow(area.value, area.source, area.accuracy)
+        static = dict(self.leakages)
+        for one in leakages:
+            self.leakage(one.component, one.item)
+            static[one.component, one.item] = LeakageRow(one.value, one.source, one.accuracy)
+        return replace(self, rows=rows, areas=items, leakages=static)
+
+    def at(self, node_nm: int) -> EnergyTable:
+        """The table at another node: logic scaled, SRAM read there; what leaves the chip stays.
+
+        Static power scales with energy (assumed), and a mm2 holds more of it as things shrink.
+        """
+        energy, area = energy_factor(self.node_nm, node_nm), area_factor(self.node_nm, node_nm)
+        note = f", scaled from {self.node_nm} to {node_nm} nm (Stillmaker and Baas 2017)"
+        return replace(
+            self,
+            node_nm=node_nm,
+            rows={
+                key: row
+                if key[0].startswith("dram")
+                else Row(row.pj * energy, row.source + note, row.accuracy)
+                for key, row in self.rows.items()
+            },
+            areas={
+                key: AreaRow(row.mm2 * area, row.source + note, row.accuracy)
+                for key, row in self.areas.items()
+            },
+            leakages={
+                key: LeakageRow(row.w * energy / area, row.source + note, row.accuracy)
+                for key, row in self.leakages.items()
+            },
+        )
 
     def _unknown(
         self, what: str, component: str, action: str, known: Mapping[tuple[str, str], object]

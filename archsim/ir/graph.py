@@ -17,13 +17,15 @@ class Block:
 
     `carry` maps a tensor that an iteration reads to the one that the iteration before wrote
     (the residual stream). In the first iteration it is the tensor of that name itself, written by
-    an earlier block or given from outside.
+    an earlier block or given from outside. `network` names the network that a block belongs to,
+    where several run at once.
     """
 
     name: str
     count: int
     ops: tuple[Op, ...]
     carry: tuple[tuple[str, str], ...] = ()  # (read at the start, written by the one before)
+    network: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class OpGraph:
         for block in self.blocks:
             for op in block.ops:
                 yield block, op
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of the networks that run at once, in order; one without a name where one runs."""
+        return tuple(dict.fromkeys(block.network for block in self.blocks))
 
     def macs(self) -> int:
         """Multiply-accumulates of the whole graph, repeats counted."""

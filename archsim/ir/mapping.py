@@ -77,12 +77,14 @@ class Mapping:
     Attributes:
         problem: the op as a matrix multiplication.
         engine, dataflow: names in the machine and of the template.
-        stationary: operand that stays in the array: weight | output | input.
+        stationary: operand that stays in the array: weight | output | input; `line`: outputs of
+            one-dimensional convolutions, one a row.
         order: the temporal loops over tiles, outermost first; always begins with `b`.
         tile: tile extent by rank.
         keep: operands held across the loop that does not change them.
         buffers: on-chip room by operand; an operand without one lies on chip as a whole tensor.
-        spatial: loops inside the array, for printing.
+        spatial: loops inside the array, as its template has them.
+        lies: the same as the engine's units really lie, for printing, where that differs.
     """
 
     problem: Problem
@@ -94,6 +96,7 @@ class Mapping:
     keep: frozenset[str]
     buffers: dict[str, Buffer]
     spatial: tuple[Loop, ...] = ()
+    lies: tuple[Loop, ...] = ()
 
     @property
     def name(self) -> str:
@@ -205,7 +208,7 @@ class Mapping:
         for operand, buffer in self.buffers.items():
             held = " (held)" if operand in self.keep and buffer.slots > 2 else ""
             lines.append(f"{indent}hold {operand}: {buffer.slots} x {buffer.tile_bytes} B{held}")
-        for loop in self.spatial:
+        for loop in self.lies or self.spatial:
             word = "spatial" if loop.spatial else "stream"
             lines.append(f"{indent}{word} {loop.rank} over {loop.at}: {loop.tile}")
             indent += "  "

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import prod
 
+from archsim.ir.stream import StreamGraph
+
 
 class Kind(StrEnum):
     """How an op's points are combined; a mapping template accepts one kind or more."""
@@ -15,6 +17,7 @@ class Kind(StrEnum):
     VECTOR = "vector"  # ranks M N: primitives per point, reduction over N allowed
     GATHER = "gather"  # ranks M N: row lookup, M rows of N elements
     MOVE = "move"  # ranks M N: bytes that change place, no arithmetic
+    STREAM = "stream"  # ranks M N: iterations of a stream graph, and firings in each
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,10 @@ class Op:
         queries: attention: query positions in M, whose rows are query-major; 0 for other ops. Query
             i of them attends to keys up to `keys - queries + i` where it is causal.
         reach: attention: a query attends only to the last so many of those keys; None means all.
+        key_rank: attention: the rank that counts keys, where it is not as in the forward pass.
+        repeated: times that an element of the second operand stands in it, along K: once in memory.
         picks: which items of its stacked second operand the op uses; None where it has none.
+        stream: STREAM: the graph.
     """
 
     name: str
@@ -122,7 +128,10 @@ class Op:
     causal: bool = False
     queries: int = 0
     reach: int | None = None
+    key_rank: str = ""
     picks: Picks | None = None
+    repeated: int = 1
+    stream: StreamGraph | None = None
 
     @property
     def is_mac(self) -> bool:
@@ -146,7 +155,7 @@ class Op:
         """Points that a mask or a reach leaves: what any mapping must compute."""
         if not self.queries or not (self.causal or self.reach):
             return self.points()
-        keys = "K" if self.op_class == "attention_value" else "N"
+        keys = self.key_rank or ("K" if self.op_class == "attention_value" else "N")
         return sum(
             count * prod(ranks.values()) * self._seen(ranks[keys]) // (self.queries * ranks[keys])
             for count, ranks in self.cases()
@@ -164,6 +173,8 @@ class Op:
 
     def macs(self) -> int:
         """Multiply-accumulates; 0 for ops that have none."""
+        if self.stream is not None:
+            return self.stream.macs()
         return self.points() if self.is_mac else 0
 
     def rows(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,7 @@ class Problem:
     bits: Mapping[str, int]  # in, out, partial: bits of an element
     weight: DType
     extra_bytes: int  # read once beside the weights, such as a bias
+    zeros: Fraction = Fraction(0)  # share of the inputs that are zero
 
     @property
     def weight_bits(self) -> float:
@@ -50,9 +52,8 @@ class Problem:
 
     def weight_bytes(self, elements: Ints) -> Ints:
         """Bytes of tiles of so many elements: those of whole blocks add up to the tensor's."""
-        w = self.weight
-        scales = -(-elements // w.group) * w.scale_bits if w.group else 0
-        return np.asarray(-(-(elements * w.bits + scales) // 8), dtype=np.int64)
+        stored = self.weight.bytes_of(-(-elements // self.op.repeated))
+        return np.asarray(stored, dtype=np.int64)
 
     @property
     def largest(self) -> Extents:
@@ -119,7 +120,7 @@ def problem(op: Op, tensors: Mapping[str, Tensor], accumulator_bits: int) -> Pro
     extra = sum(
         tensors[a.tensor].dtype.bytes(a.touched or tensors[a.tensor].elements) for a in op.reads[2:]
     )
-    return Problem(op, cases, bits, tensors[weight.tensor].dtype, extra)
+    return Problem(op, cases, bits, tensors[weight.tensor].dtype, extra, tensors[inp.tensor].zeros)
 
 
 def _extents(op: Op, r: Mapping[str, int]) -> Extents:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import fsum, inf
 
 from archsim.ir.graph import OpGraph
+from archsim.ir.stream_record import StreamRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class MachineRecord:
         area_mm2, leakage_w: by component.
         prices: by counted action; None for counts that spend nothing.
         movers: the two memories that each DMA joins.
+        budgets: most that a run may take, by metric (latency_s, energy_j, area_mm2).
     """
 
     name: str
@@ -45,6 +47,7 @@ class MachineRecord:
     leakage_w: Mapping[str, float]
     prices: Mapping[str, Price | None]
     movers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    budgets: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def peak_flops(self) -> float:
@@ -95,6 +98,7 @@ class StageRecord:
     is_mac: bool
     repeats: int
     mapping_eff_pct: float | None
+    cells_used: str = ""  # what of a spatial array works, and why not more of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +229,8 @@ class RunRecord:
         banks: what each stage did to each memory with banks, where they were simulated.
         unmatched: rules of the machine that no op matched.
         unheard: code and text of each option of a memory that had no effect.
+        streams: what stream graphs did.
+        launches: kernels, or regions, that were launched, repeats counted.
         steps, steps_simulated: of the schedule.
     """
 
@@ -241,5 +247,7 @@ class RunRecord:
     banks: tuple[BankRecord, ...] = ()
     unmatched: tuple[str, ...] = ()
     unheard: tuple[tuple[str, str], ...] = ()
+    launches: int = 0
+    streams: tuple[StreamRecord, ...] = ()
     steps: int = 0
     steps_simulated: int = 0

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from archsim.ir.line import Line
+
+if TYPE_CHECKING:
+    from archsim.ir.meter import Meter
 
 Ints = NDArray[np.int64]
 
@@ -20,7 +26,7 @@ class Tiles:
     last tile of a reduction.
     """
 
-    stationary: str  # weight | output | input
+    stationary: str  # weight | output | input | line
     b: Ints
     m: Ints
     n: Ints
@@ -29,6 +35,18 @@ class Tiles:
     resumed: NDArray[np.bool_]
     opens: NDArray[np.bool_]
     closes: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class LineTiles(Tiles):
+    """Tiles of one-dimensional convolutions, a line a row of cells."""
+
+    line: Line
+
+    @classmethod
+    def of(cls, tiles: Tiles, line: Line) -> LineTiles:
+        """Tiles whose lines are known."""
+        return cls(**vars(tiles), line=line)
 
 
 @dataclass(frozen=True)
@@ -61,9 +79,11 @@ class Target:
         vector_cycles: pure function (points, rows) -> cycles for fused or vector ops.
         vector_clock_hz: clock of the engine that `vector_cycles` counts in.
         whole_rows: a fused reduction follows: tiles must hold whole output rows.
-        objective: latency | compute; what the choice of tiles minimises first.
+        objective: latency | compute | energy | edp | traffic; what the choice of tiles minimises
+            first.
         fused: vector ops take the output tiles on, so they pass through a buffer.
         fused_bits: bits beside each output element that fused ops read from and write to DRAM.
+        meter: what counts take in time and energy, for a search that weighs them.
     """
 
     engine: str
@@ -83,3 +103,6 @@ class Target:
     objective: str = "latency"
     fused: bool = False
     fused_bits: int = 0
+    whole_k: bool = False
+    operand_bytes: Mapping[str, int] = field(default_factory=dict)
+    meter: Meter | None = None

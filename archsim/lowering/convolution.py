@@ -19,12 +19,14 @@ def pair(value: int | Pair) -> Pair:
 
 @dataclass(frozen=True)
 class Image:
-    """A feature map: its tensor, channels, height and width."""
+    """A feature map, or some channels of one in a row: its tensor, channels, height and width."""
 
     at: Access
     channels: int
     height: int
     width: int
+    first: int = 0  # channel of the tensor that this one begins with
+    whole: bool = True  # False for some of the tensor's channels
 
     @property
     def size(self) -> Pair:
@@ -79,7 +81,7 @@ class Geometry:
         return None
 
     def touched(self, name: str, source: Image, batch: int) -> int | None:
-        """Distinct input elements that the windows reach; None where that is all of them.
+        """Distinct input elements that the windows reach; None where that is the whole tensor.
 
         Raises:
             InputError: E107 when padding is all that they reach.
@@ -88,7 +90,7 @@ class Geometry:
         for i in (0, 1):
             of = (size[i], self.stride[i], self.kernel[i], self.dilation[i], self.pad[i])
             reached.append(touched_axis(*of, source.size[i]))
-        if tuple(reached) == source.size:
+        if tuple(reached) == source.size and source.whole:
             return None
         if min(reached) == 0:
             raise InputError(f"{name}: its windows reach nothing but padding", code="E107")
@@ -117,7 +119,7 @@ def conv_op(
         Dim(((f"O{a}", g.stride[i]), (f"F{a}", g.dilation[i])), -g.pad[i])
         for i, a in enumerate("HW")
     )
-    channels = Dim((("G", inner), ("IC", 1)))
+    channels = Dim((("G", inner), ("IC", 1)), source.first)
     reads = [
         Access(source.at.tensor, (*dims("B"), channels, *slide), touched),
         Access(weight.tensor, dims("G", "OC", "IC", "FH", "FW")),

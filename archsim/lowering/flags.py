@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 SIZES = ("batch", "context", "tokens")  # flags that say how much; `phase` says of what
+SELDOM = ("mixed", "train")  # phases that are not proposed: whoever means one says so
 
 
 def with_flags(document: Document, flags: Mapping[str, Any], set_: Sequence[str] = ()) -> Document:
@@ -122,7 +123,7 @@ def refusals(
 
 def _without_kind(name: str, phases: Sequence[str], flags: Mapping[str, Any]) -> list[Diagnostic]:
     """What flags lack that say how much of no phase."""
-    by_flag = {kind: _fields(kind) or {} for kind in phases if kind != "mixed"}  # needs a file
+    by_flag = {kind: _fields(kind) or {} for kind in phases if kind not in SELDOM}
     taken = {flag for fields in by_flag.values() for flag in fields}
     for flag in flags:
         if flag not in taken:

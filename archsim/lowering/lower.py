@@ -11,7 +11,7 @@ from archsim.core.yamlio import sha256_of
 from archsim.ir.graph import OpGraph
 from archsim.ir.tensor import Role
 from archsim.lowering.architectures.base import Architecture
-from archsim.lowering.flags import usage
+from archsim.lowering.flags import SELDOM, usage
 from archsim.lowering.hf.base import model_types
 from archsim.lowering.kv import KvOptions
 from archsim.lowering.model import load_model, models
@@ -22,6 +22,7 @@ from archsim.lowering.spec import WorkloadSpec, architecture_of, load_workload, 
 
 __all__ = ["describe", "lower", "model_types", "models"]
 
+MIXED = (Role.WEIGHT, Role.ACTIVATION)  # roles of which rules may speak
 LARGEST = 2**62  # points of a graph; counters are 64-bit integers
 
 
@@ -37,14 +38,15 @@ def lower(workload: WorkloadSpec) -> OpGraph:
     spec = resolve(workload)
     architecture = architecture_of(spec)
     if spec.phase is None:
-        kinds = [kind for kind in architecture.phases if kind != "mixed"]  # needs a file
+        kinds = [k for k in architecture.phases if k not in SELDOM]
         known = (usage(kind, {"batch": 16} if kind == "decode" else {}) for kind in kinds)
         raise InputError(f"{spec.name} needs a phase", code="E102", help=", or ".join(known))
     return _graph(spec, architecture, spec.phase)
 
 
 def _graph(spec: WorkloadSpec, architecture: Architecture, phase: AnyPhase) -> OpGraph:
-    parts = Parts(spec.dtypes, spec.routing)
+    diagonal = spec.scores == "block_diagonal"
+    parts = Parts(spec.dtypes, spec.routing, sparsity=spec.sparsity, block_diagonal=diagonal)
     blocks = architecture.blocks(phase, parts)
     graph = OpGraph(spec.name, blocks, parts.tensors)
     points = sum(block.count * op.points() for block, op in graph.ops())
@@ -65,11 +67,21 @@ def _graph(spec: WorkloadSpec, architecture: Architecture, phase: AnyPhase) -> O
         warnings.append(("W101", "dtypes.kv_cache has no effect: the model keeps no KV cache"))
     if spec.kv != KvOptions() and not architecture.keeps_cache:
         warnings.append(("W101", "kv has no effect: the model keeps no KV cache"))
+    for i, rule in enumerate(spec.dtypes.mixed or ()):
+        if not any(rule.covers(t.name) for t in parts.tensors.values() if t.role in MIXED):
+            names = rule.tensors if isinstance(rule.tensors, str) else ", ".join(rule.tensors)
+            text = f'dtypes.mixed[{i}] has no effect: no weight or activation is named "{names}"'
+            warnings.append(("W101", text))
+    idle = spec.sparsity.idle(list(parts.tensors.values())) if spec.sparsity else []
+    warnings += [("W101", f"{path} has no effect: no such tensor") for path in idle]
+    if parts.block_diagonal and not any(t.endswith("spread") for t in parts.tensors):
+        warnings.append(("W101", "scores has no effect: no product of scores has several heads"))
     if spec.routing != Routing() and architecture.routed(phase) is None:
         warnings.append(("W101", "routing has no effect: the model has no experts"))
     facts = {
         "model": spec.model.preset or spec.name,
         "architecture": architecture.kind,
+        **({"transform": spec.transform.to_data()} if spec.transform else {}),
         **_origin(spec),
         "phase": phase.to_data(),
         **architecture.facts(graph, phase, spec.dtypes),

@@ -20,6 +20,7 @@ from archsim.lowering.kv import KvOptions
 from archsim.lowering.phase import BlockFormat, DTypes, dtype
 from archsim.lowering.primitives import total
 from archsim.lowering.routing import Routing
+from archsim.lowering.sparsity import SparsityOptions
 
 
 @dataclass
@@ -34,6 +35,8 @@ class Parts:
     within: str = ""  # before the names of ops and tensors of one layer of a block of several
     renamed: dict[str, str] = field(default_factory=dict)  # tensors that blocks hand to each other
     step: str = ""  # before the names of what a later step computes
+    sparsity: SparsityOptions | None = None
+    block_diagonal: bool = False  # scores of all heads are one product over all heads' channels
 
     def scope(self, block: str, within: str, renamed: dict[str, str]) -> Parts:
         """The same parts under names of a block, or of one layer of it."""
@@ -50,7 +53,8 @@ class Parts:
         Raises:
             InputError: E002 when the name is taken by another tensor, as by layers named alike.
         """
-        return self._added(Tensor(self.name(name, role), tuple(shape), self.dtypes.of(role), role))
+        full = self.name(name, role)
+        return self._added(Tensor(full, tuple(shape), self.dtypes.of(role, full), role))
 
     def cache(self, name: str, shape: Sequence[int], part: Literal["keys", "values"]) -> Access:
         """A tensor of cached keys or values, in the form that they have there."""
@@ -59,6 +63,7 @@ class Parts:
         return self._added(Tensor(name, tuple(shape), keys if part == "keys" else values, role))
 
     def _added(self, tensor: Tensor) -> Access:
+        tensor = self.sparsity.thinned(tensor) if self.sparsity else tensor
         if self.tensors.setdefault(tensor.name, tensor) != tensor:
             raise InputError(f'two tensors would be named "{tensor.name}"', code="E002")
         return Access(tensor.name)
@@ -74,7 +79,8 @@ class Parts:
         if form is None:
             return self.weight(name, *shape)
         full = self.name(name, Role.WEIGHT)
-        self.tensors[full] = Tensor(full, tuple(shape), dtype(form), Role.WEIGHT)
+        own = Tensor(full, tuple(shape), dtype(form), Role.WEIGHT)
+        self.tensors[full] = self.sparsity.thinned(own) if self.sparsity else own
         return Access(full)
 
     def weight(self, name: str, *shape: int) -> Access:
@@ -84,6 +90,10 @@ class Parts:
     def shared(self, name: str, *shape: int) -> str:
         """Name of a weight that all blocks share."""
         return replace(self, block="", within="", renamed={}).weight(name, *shape).tensor
+
+    def whole(self, name: str) -> Access:
+        """A tensor made before, all of it."""
+        return Access(self.tensors[name].name)
 
     def elements(self, name: str) -> int:
         """Elements of a tensor made before."""
@@ -115,11 +125,11 @@ class Parts:
         if bias:
             reads.append(Access(self.weight(f"{name}.bias", n).tensor, dims("N")))
         outs = [out] if isinstance(out, Access) else out
-        writes = self._side_by_side(outs, m)
+        writes = self.side_by_side(outs, m)
         ranks = {"B": 1, "M": m, "N": n, "K": k}
         return Op(self.within + name, Kind.GEMM, op_class, ranks, tuple(reads), writes)
 
-    def _side_by_side(self, parts: Sequence[Access], rows: int) -> tuple[Access, ...]:
+    def side_by_side(self, parts: Sequence[Access], rows: int) -> tuple[Access, ...]:
         """Accesses to tensors that together hold the columns N of `rows` rows M."""
         found, before = [], 0
         for part in parts:
@@ -208,7 +218,7 @@ class Parts:
     ) -> Op:
         """Bytes that change place: sources lie side by side in rows of `size[1]` elements."""
         ranks = {"M": size[0], "N": size[1]}
-        reads = self._side_by_side(sources, size[0])
+        reads = self.side_by_side(sources, size[0])
         return Op(self.within + name, Kind.MOVE, op_class, ranks, reads, tuple(writes))
 
     def norm(self, name: str, form: str, source: Access, out: Access, size: tuple[int, int]) -> Op:

@@ -6,16 +6,18 @@ Plain data, shared by every form of workload. Which phases a model has is said b
 from __future__ import annotations
 
 from collections import Counter
+from fnmatch import fnmatchcase
+from fractions import Fraction
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from archsim.core.spec import Spec, problem
-from archsim.ir.tensor import DTYPES, DType, Role, block_format
+from archsim.ir.tensor import DTYPES, DType, Role, block_format, mean_format
 
 DTypeName = Literal[
-    "fp32", "bf16", "fp16", "fp8", "fp4", "int32", "int16", "int8", "int4", "int3", "int2",
-    "mxfp4", "mxfp8", "nvfp4", "int4g128",
+    "fp32", "tf32", "bf16", "fp16", "fp8", "fp8_e4m3", "fp8_e5m2", "fp4", "int32", "int16", "int8",
+    "int4", "int3", "int2", "ternary", "mxfp4", "mxfp6", "mxfp8", "nvfp4", "int4g128",
 ]  # fmt: skip
 
 Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
@@ -56,6 +58,10 @@ class Prefill(Chunk):
 
     kind: Literal["prefill"]
     """Which phase this is."""
+
+    logits: Literal["last", "all"] | None = None
+    """Positions whose logits are computed: the last of each sequence (default), or all, as scoring
+    a text does."""
 
 
 class Contexts(Spec):
@@ -121,6 +127,23 @@ class Encode(Spec):
     """Tokens of each sequence."""
 
 
+class Train(Spec):
+    """One training step of a decoder: forward, loss over every token, backward."""
+
+    kind: Literal["train"]
+    """Which phase this is."""
+
+    batch: Count = 1
+    """Sequences."""
+
+    tokens: Count = Field(examples=[2048])
+    """Tokens of each sequence."""
+
+    optimizer: Literal["none", "sgd", "adam"] = "none"
+    """What updates the weights; with none, gradients are written and that is all. Adam keeps two
+    fp32 numbers for each parameter."""
+
+
 class Infer(Spec):
     """One pass of a model without sequences: a convolutional network, a layer list, a graph."""
 
@@ -131,18 +154,18 @@ class Infer(Spec):
     """Inputs."""
 
 
-AnyPhase = Prefill | Decode | Mixed | Encode | Infer
+AnyPhase = Prefill | Decode | Mixed | Encode | Train | Infer
 Phase = Annotated[AnyPhase, Field(discriminator="kind")]
 
 
 class BlockFormat(Spec):
-    """Narrow integers in blocks that share a scale; MACs run at a wider type."""
+    """Narrow integers, in blocks that share a scale or without; MACs run at a wider type."""
 
-    bits: int = Field(ge=1, le=16, examples=[4])
-    """Of an element."""
+    bits: Annotated[int | float, Field(ge=1, le=16)] = Field(examples=[4])
+    """Of an element; 5.25 is the mean of several widths, exact to a 1024th."""
 
-    group: Count = Field(examples=[64])
-    """Elements that share a scale."""
+    group: Count | None = Field(default=None, examples=[64])
+    """Elements that share a scale. Default: no scales."""
 
     scale_bytes: int = Field(default=2, ge=1, le=64)
     """Of a scale, with what else a block keeps, such as a zero point."""
@@ -150,10 +173,29 @@ class BlockFormat(Spec):
     computes_as: DTypeName = "bf16"
     """What MACs run at."""
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if 1024 % Fraction(str(self.bits)).denominator:
+            raise problem("E107", f"bits: {self.bits} is no multiple of 1/1024", "such as 5.25")
+        if self.group is None and "scale_bytes" in self.model_fields_set:
+            raise problem("E202", "scale_bytes is of a group, and there is none", "group: 128")
+        return self
+
+
+def _form(value: object) -> str | None:
+    """Which form of `StoredAs` a value has; None where it is neither."""
+    if isinstance(value, str):
+        return "name"
+    return "blocks" if isinstance(value, dict | BlockFormat) else None
+
 
 StoredAs = Annotated[
     Annotated[DTypeName, Tag("name")] | Annotated[BlockFormat, Tag("blocks")],
-    Discriminator(lambda value: "name" if isinstance(value, str) else "blocks"),
+    Discriminator(
+        _form,
+        custom_error_type="name_or_mapping_type",
+        custom_error_message="a name or a mapping",
+    ),
 ]
 """An element type by its name, or blocks that share a scale."""
 
@@ -162,7 +204,25 @@ def dtype(form: str | BlockFormat) -> DType:
     """An element type by its name, or a form of storage that a workload makes up."""
     if isinstance(form, str):
         return DTYPES[form]
-    return block_format(form.bits, form.group, form.scale_bytes, form.computes_as)
+    if form.group is not None and isinstance(form.bits, int):
+        return block_format(form.bits, form.group, form.scale_bytes, form.computes_as)
+    bits, group = Fraction(str(form.bits)), form.group or 0
+    return mean_format(bits, group, form.scale_bytes, form.computes_as)
+
+
+class FormatRule(Spec):
+    """An element type of some tensors alone; the first rule that matches one wins."""
+
+    tensors: str | Several[str] = Field(examples=["ffn.*.weight"])
+    """Names of weights or activations, or globs on them; see `archsim show` for the names."""
+
+    dtype: StoredAs = Field(examples=["int4g128"])
+    """Their element type."""
+
+    def covers(self, name: str) -> bool:
+        """Whether it speaks of a tensor."""
+        words = (self.tensors,) if isinstance(self.tensors, str) else self.tensors
+        return any(fnmatchcase(name, word) for word in words)
 
 
 class DTypes(Spec):
@@ -180,6 +240,9 @@ class DTypes(Spec):
     accumulators: DTypeName | None = None
     """Of partial sums. Default: fp32; int8 for a SCALE-Sim topology."""
 
+    mixed: Several[FormatRule] | None = None
+    """Weights and activations that differ from the rest, by name."""
+
     def filled(self, default: str, partial: str, *, cache: bool) -> DTypes:
         """With every type set that has an effect."""
         values = {
@@ -187,15 +250,23 @@ class DTypes(Spec):
             "activations": self.activations or default,
             "kv_cache": self.kv_cache or ("bf16" if cache else None),
             "accumulators": self.accumulators or partial,
+            "mixed": self.mixed,
         }
         return DTypes.model_validate(values)
 
-    def of(self, role: Role) -> DType:
-        """Element type of a role; indices are 32-bit integers."""
+    def of(self, role: Role, name: str = "") -> DType:
+        """Element type of a role, or of one tensor of it; indices are 32-bit integers."""
+        if name and role in (Role.WEIGHT, Role.ACTIVATION):
+            for rule in self.mixed or ():
+                if rule.covers(name):
+                    return dtype(rule.dtype)
         form = {
             Role.WEIGHT: self.weights,
             Role.ACTIVATION: self.activations,
             Role.KV_CACHE: self.kv_cache,
             Role.INDEX: "int32",
+            Role.SAVED: self.activations,
+            Role.GRADIENT: self.activations,
+            Role.OPTIMIZER: "fp32",
         }[role]
         return dtype(form or "bf16")

@@ -36,6 +36,9 @@ FORMS = MappingProxyType(
         "relu": Form({"max": 1}),
         # 1 / (1 + exp(-x))
         "sigmoid": Form({"exp": 1, "add": 1, "div": 1}),
+        # min(max(x + 3, 0), 6) / 6, and x times it: Howard et al., MobileNetV3 (2019), section 5.2
+        "hard_sigmoid": Form({"add": 1, "max": 2, "mul": 1}),
+        "hard_swish": Form({"add": 1, "max": 2, "mul": 2}),
         # x / (1 + exp(-x))
         "silu": Form({"mul": 1, "exp": 1, "add": 1, "div": 1}),
         # x / (1 + exp(-2 z)), z = sqrt(2/pi) (x + 0.044715 x^3): Hendrycks and Gimpel (2016)

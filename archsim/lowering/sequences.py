@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 
+from archsim.lowering.block_sparse import BlockSparse
 from archsim.lowering.kv import KvOptions
-from archsim.lowering.phase import AnyPhase, Chunk, Contexts, Decode, Encode, Infer, Mixed
+from archsim.lowering.phase import AnyPhase, Chunk, Contexts, Decode, Encode, Infer, Mixed, Train
 
 Lengths = tuple[tuple[int, int], ...]  # (tokens, sequences), ascending
 
@@ -32,6 +33,7 @@ class Sequences:
         kept: share of the cached tokens that one attends to; a prompt attends to all.
         prefix: first tokens that `sharers` sequences have in common.
         sharers: sequences of a group.
+        blocks: which blocks of keys are scored; None where all are.
     """
 
     new: int
@@ -42,6 +44,7 @@ class Sequences:
     kept: Fraction = Fraction(1)
     prefix: int = 0
     sharers: int = 1
+    blocks: BlockSparse | None = None
 
     def within(self, window: int | None) -> Sequences:
         """The same where no token attends further back than a window.
@@ -81,7 +84,9 @@ class Sequences:
 
     @property
     def lengths(self) -> Lengths:
-        """Tokens attended, after a choice."""
+        """Tokens attended, after a choice; in a prompt with blocks, those that any token may."""
+        if self.blocks and self.new == 1:
+            return self._each(self.blocks.attended)
         return self._each(lambda length: ceil(self.kept * self._inside(length)))
 
     @property
@@ -97,6 +102,9 @@ class Sequences:
     @property
     def read(self) -> int:
         """Cached tokens that are attended to, those of a shared prefix once."""
+        if self.blocks and self.new > 1:
+            reached = self.blocks.reached
+            return sum(n * reached(self.new, length) for length, n in self.contexts)
         return self.attended - self.spared
 
     @property
@@ -125,6 +133,11 @@ class Sequences:
         return len(self.lengths) > 1
 
     @property
+    def masked_blocks(self) -> BlockSparse | None:
+        """The blocks of a prompt or an encoder; None where there are none, and in decode."""
+        return self.blocks if self.new > 1 else None
+
+    @property
     def even(self) -> bool:
         """True when the cache is as long for each sequence, and of it alone."""
         return len(self.held) == 1 and not self.prefix
@@ -141,10 +154,16 @@ class Sequences:
 
 @dataclass(frozen=True)
 class Step:
-    """One pass through the model: its parts, and which of the phase's steps it is, from 1."""
+    """One pass through the model: its parts, and which of the phase's steps it is, from 1.
+
+    With `all_logits` every new token has logits, not the last of each sequence alone. A step that
+    `trains` keeps no cache.
+    """
 
     parts: tuple[Sequences, ...]
     number: int = 1
+    all_logits: bool = False
+    trains: bool = False
 
     @property
     def tokens(self) -> int:
@@ -181,10 +200,12 @@ def steps_of(phase: AnyPhase, kv: KvOptions | None = None) -> tuple[Step, ...]:
     if isinstance(phase, Mixed):
         chunks = (_chunk(part, f"prefill{i}.") for i, part in enumerate(phase.prefill, 1))
         return (Step((_decode(phase.decode, kv, 0, 1), *chunks)),)
-    if isinstance(phase, Encode):
-        return (Step((Sequences(phase.tokens, ((phase.tokens, phase.batch),)),)),)
+    if isinstance(phase, Encode | Train):
+        trains = isinstance(phase, Train)
+        whole = Sequences(phase.tokens, ((phase.tokens, phase.batch),))
+        return (Step((whole,), all_logits=trains, trains=trains),)
     assert not isinstance(phase, Infer), "phases of the model are checked before it is built"
-    return (Step((_chunk(phase, ""),)),)
+    return (Step((_chunk(phase, ""),), all_logits=phase.logits == "all"),)
 
 
 def _decode(phase: Contexts, kv: KvOptions, done: int, steps: int) -> Sequences:

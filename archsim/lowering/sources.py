@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from archsim.lowering.spec import ModelRef
 
 SCHEMA = "archsim.workload/1"
+SUFFIXES = {".csv": "topology", ".onnx": "onnx"}  # of files that are a model's form by themselves
+SCHEMAS = {"archsim.graph": "graph", "archsim.stream": "stream"}
 
 
 def open_source(source: str | Path | Mapping[str, Any]) -> Document:
@@ -50,17 +52,17 @@ def open_source(source: str | Path | Mapping[str, Any]) -> Document:
 
 def _of_file(path: Path) -> Document:
     """What a file is: its suffix, or what it says of itself."""
-    if path.suffix.lower() == ".csv":
-        return _wrapped(path.stem, {"topology": str(path)})
-    if path.suffix.lower() == ".onnx":
-        return _wrapped(path.stem, {"onnx": str(path)})
+    form = SUFFIXES.get(path.suffix.lower())
+    if form is not None:
+        return _wrapped(path.stem, {form: str(path)})
     document = load_yaml(path)
     schema = document.data.get("schema") if isinstance(document.data, dict) else None
     if schema is None and path.suffix.lower() == ".json":
         name = path.resolve().parent.name if path.stem == "config" else path.stem
         return _wrapped(name or path.stem, {"hf_config": str(path)})
-    if str(schema).startswith("archsim.graph/"):
-        return _wrapped(path.stem, {"graph": str(path)})
+    form = SCHEMAS.get(str(schema).partition("/")[0])
+    if form is not None:
+        return _wrapped(path.stem, {form: str(path)})
     if str(schema).startswith("archsim.model/") and path.stem in models():
         return _wrapped(path.stem, {"preset": path.stem})
     return document
@@ -106,6 +108,14 @@ def inlined(ref: ModelRef, document: Document) -> ModelRef:
         from archsim.lowering.graph_yaml import read_graph
 
         config = read_graph(_beside(("model", "graph"), ref.graph, document))
+    elif ref.stream is not None:
+        from archsim.lowering.stream_yaml import read_stream
+
+        config = read_stream(_beside(("model", "stream"), ref.stream, document))
+    elif ref.networks is not None:
+        from archsim.lowering.networks import read_networks
+
+        config = read_networks(ref.networks, document)
     return ref if ref.preset else type(ref)(config=config, ignored=ignored)
 
 

@@ -9,24 +9,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from archsim.core.errors import ArchsimError, InputError
 from archsim.core.spec import Spec, problem
 from archsim.core.yamlio import Document, load_spec
 from archsim.lowering.architectures.layers import ConvRow, GemmRow
+from archsim.lowering.block_sparse import AttentionOptions, with_attention
 from archsim.lowering.kv import KvOptions
 from archsim.lowering.model import AnyArchitecture
 from archsim.lowering.phase import DTypes, Phase, Several
 from archsim.lowering.routing import Routing
+from archsim.lowering.sparsity import SparsityOptions
+from archsim.lowering.transform import AnyTransform
 
 if TYPE_CHECKING:
     from archsim.lowering.architectures.base import Architecture
 
 BESIDE = ("format", "dims", "maps", "ignored")  # say more of a form, and are none
 WRITTEN_OUT = ("layers", "config")  # what files become; people name a file
+
+Network = Annotated[
+    Annotated[str, Tag("name")] | Annotated[dict[str, Any], Tag("data")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "data"),
+]
+"""One of several networks: a workload by its name or path, or written out."""
 
 
 class ModelRef(Spec):
@@ -55,6 +64,15 @@ class ModelRef(Spec):
 
     graph: str | None = Field(default=None, examples=["ops.yaml"])
     """Path of an op graph in YAML."""
+
+    stream: str | None = Field(default=None, examples=["stream.yaml"])
+    """Path of a stream graph in YAML."""
+
+    networks: dict[str, Network] | None = Field(
+        default=None, examples=[{"vision": "resnet-50", "text": "bert-base-encode"}]
+    )
+    """Networks that run at once, by a name each: a shipped workload's name, a path, or a workload
+    written out."""
 
     layers: Several[GemmRow | ConvRow] | None = None
     """A topology written out."""
@@ -110,6 +128,22 @@ class WorkloadSpec(Spec):
     kv: KvOptions = KvOptions()
     """What is kept of keys and values, in a model that keeps a cache."""
 
+    attention: AttentionOptions | None = None
+    """What is scored, in a model with attention."""
+
+    transform: AnyTransform | None = Field(
+        default=None, examples=[{"kind": "fuseconv", "variant": "half"}]
+    )
+    """What the model's description is changed by before it becomes ops. Default: nothing."""
+
+    sparsity: SparsityOptions | None = None
+    """Zeros among weights and activations."""
+
+    scores: Literal["per_head", "block_diagonal"] | None = None
+    """How scores of attention are computed: one product a head (default), or one for all heads
+    whose queries hold zeros in the channels of other heads, as machines without a batch of products
+    do; keys that heads share are then repeated."""
+
 
 def load_workload(
     source: str | Path | Mapping[str, Any],
@@ -129,10 +163,10 @@ def load_workload(
             its folder, a topology CSV, or data.
         set_: settings such as `phase.batch=4`, with `workload.` before them or without.
         set_files: files of settings.
-        phase: prefill | decode | encode | infer; replaces the file's phase.
+        phase: prefill | decode | encode | train | infer; replaces the file's phase.
         batch: sequences or inputs.
         context: tokens attended in decode.
-        tokens: tokens of each sequence in prefill or encode.
+        tokens: tokens of each sequence, except in decode.
         seed: of draws whose own seed is not given.
 
     Raises:
@@ -188,7 +222,7 @@ def resolve(spec: WorkloadSpec, document: Document | None = None, seed: int = 0)
 
     document = document or Document.of({})
     spec = spec.model_copy(update={"model": inlined(spec.model, document)})
-    architecture = architecture_of(spec)
+    architecture = architecture_of(spec, document)
     phase = spec.phase
     if phase is None and architecture.phases == ("infer",):
         phase = architecture.default_phase()
@@ -207,12 +241,17 @@ def resolve(spec: WorkloadSpec, document: Document | None = None, seed: int = 0)
     return spec.model_copy(update={"phase": phase, "dtypes": dtypes, "routing": routing})
 
 
-def architecture_of(spec: WorkloadSpec) -> Architecture:
-    """The builder of a workload whose files are read."""
+def architecture_of(spec: WorkloadSpec, document: Document | None = None) -> Architecture:
+    """The builder of a workload whose files are read; the document places its transform."""
     from archsim.lowering.architectures.base import architectures
     from archsim.lowering.model import load_model
+    from archsim.lowering.transform import transformed
 
     config: Any = spec.model.config
     if spec.model.preset:
         config = load_model(spec.model.preset).model
+    name = spec.model.preset or spec.name
+    document = document or Document.of({})
+    config = transformed(name, spec.transform, config, document)
+    config = with_attention(name, spec.attention, config, document)
     return architectures.get(config.architecture)(config, spec.kv)

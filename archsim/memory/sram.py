@@ -77,6 +77,10 @@ class Sram(Memory):
         """Ports of a bank: so many that read or write, or `{read: 1, write: 1}`. Energy and area
         are those of macros of one port (CACTI's points)."""
 
+        energy: str | None = None
+        """Class of its rows in the energy table: `read` and `write` of a byte, area and leakage of
+        a `byte`. Default: CACTI's macros of that many banks."""
+
         latency_cycles: Cycles = 1
         """Cycles from address to data: delays a result, not the engine."""
 
@@ -221,9 +225,9 @@ class Sram(Memory):
     def area_mm2(self, table: EnergyTable) -> float:
         """All macros."""
         s = self.spec
-        return table.sram(s.capacity, s.width_bits, s.banks).area_mm2
+        return table.sram(s.capacity, s.width_bits, s.banks, s.energy).area_mm2
 
     def leakage_w(self, table: EnergyTable) -> float:
         """All macros."""
         s = self.spec
-        return table.sram(s.capacity, s.width_bits, s.banks).leakage_w
+        return table.sram(s.capacity, s.width_bits, s.banks, s.energy).leakage_w

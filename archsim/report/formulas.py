@@ -198,8 +198,8 @@ def _rate(run: Stored, metric: str, value: Any, found: re.Match[str]) -> Explana
 
 
 def _encodes(run: Stored) -> bool:
-    """True of an encoder, whose tokens are neither of a prompt nor generated."""
-    return bool(run.get("model").get("phase", {}).get("kind") == "encode")
+    """True of an encoder and of training: their tokens are neither of a prompt nor generated."""
+    return run.get("model").get("phase", {}).get("kind") in ("encode", "train")
 
 
 def _power(run: Stored, metric: str, value: Any, _: re.Match[str]) -> Explanation:

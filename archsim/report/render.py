@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsim import __version__
 from archsim.core.units import format_bytes, format_si
-from archsim.report import banks
+from archsim.report import banks, stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,6 +58,7 @@ def _parts(result: dict[str, Any]) -> Iterator[RenderableType]:
         ("Area", _split(metrics.get("area_mm2"), "mm2")),
         ("Bytes moved", _traffic(result.get("traffic", {}))),
         (banks.HEADER, banks.lines(result.get("banks", {}))),
+        (stream.HEADER, stream.lines(result.get("streams", []))),
         ("Held at most", _held(metrics.get("memory_peak_bytes", {}))),
     )
     for title, rows in sections:
@@ -122,6 +123,9 @@ def _answer(result: dict[str, Any]) -> RenderableType:
     if staged and staged["bytes"]:
         share = f"between memories, {_percent(staged['hidden_share'])} of the time hidden"
         rows.append(["Staged", format_bytes(staged["bytes"]), share])
+    if result.get("launches"):
+        rows.append(["Launches", f"{result['launches']}", "kernels, or regions of ops, one by one"])
+    rows += stream.answer(result.get("streams", []))
     cache = result.get("expert_cache")
     if cache:
         rate = f"{_percent(cache['hit_rate'])} hits"
@@ -130,12 +134,21 @@ def _answer(result: dict[str, Any]) -> RenderableType:
     used = metrics.get("utilization")
     if used:
         rows.append(["Utilization", f"MFU {_percent(used['mfu'])}", f"MBU {_percent(used['mbu'])}"])
+    rows += [_budget(found) for found in result.get("budgets", [])]
     return _table([], rows)
 
 
+def _budget(found: dict[str, Any]) -> list[str]:
+    """A budget, and whether the run keeps it."""
+    name, _, ending = found["metric"].rpartition("_")
+    unit = {"s": "s", "j": "J", "mm2": "mm2"}[ending]
+    word = {True: "met", False: "violated", None: "not known at this fidelity"}[found["met"]]
+    return ["Budget", f"{name} {word}", f"at most {_si(found['limit'], unit)}"]
+
+
 def _tokens(result: dict[str, Any], kind: str = "output") -> str:
-    """What a token is called: an encoder's are neither of a prompt nor generated."""
-    encodes = _get(result, "model", "phase", "kind") == "encode"
+    """What a token is called: an encoder's and training's are no prompt and not generated."""
+    encodes = _get(result, "model", "phase", "kind") in ("encode", "train")
     return "token" if encodes else f"{kind} token"
 
 

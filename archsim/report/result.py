@@ -6,7 +6,7 @@ from typing import Any
 
 from archsim.core.units import PS_PER_S
 from archsim.ir.record import RunRecord
-from archsim.ir.tensor import Role
+from archsim.ir.tensor import TRAINING, Role
 from archsim.report.account import Totals
 from archsim.report.energy import Spent
 
@@ -15,6 +15,7 @@ def op_rows(run: RunRecord, totals: Totals, spent: Spent) -> list[dict[str, Any]
     """One row per stage: what it is, where it ran, what it took; repeats are summed."""
     rows = []
     port, cells = _at_work(run)
+    nests = any(stage.cells_used for stage in run.stages)
     for i, (stage, counts) in enumerate(zip(run.stages, totals.by_stage, strict=True)):
         own = sum(ps for (s, _), ps in totals.critical_ps.items() if s == i)
         rows.append(
@@ -47,6 +48,7 @@ def op_rows(run: RunRecord, totals: Totals, spent: Spent) -> list[dict[str, Any]
                 + _dram(counts, "write", "partial"),
                 "energy_j": spent.by_stage[i],
             }
+            | ({"cells_used": stage.cells_used} if nests else {})
             | _by_tier(run, totals, i)
             | _conflicts(totals, i)
         )
@@ -86,11 +88,16 @@ def _bound_by(totals: Totals, stage: int) -> str:
 
 
 def traffic(run: RunRecord, totals: Totals) -> dict[str, dict[str, int]]:
-    """Bytes behind each memory's port by role and direction; every class listed, be it zero."""
+    """Bytes behind each memory's port by role and direction.
+
+    Every class is listed, be it zero; those of training only where the graph has such tensors.
+    """
     found = {}
+    held = {tensor.role for tensor in run.graph.tensors.values()}
+    roles = [role for role in Role if role in held or role not in TRAINING]
     for tier in run.memory.tiers:
         prefix, out = totals.prefix(tier.name), {}
-        for role in Role:
+        for role in roles:
             out[f"{role.value}_read_bytes"] = totals.matching(f"{prefix}read.{role.value}.")
             out[f"{role.value}_written_bytes"] = totals.matching(f"{prefix}write.{role.value}.")
         out["total_bytes"] = totals.matching(prefix)

@@ -11,7 +11,7 @@ from archsim.core.errors import InputError
 from archsim.core.yamlio import load_yaml
 from archsim.report.model import MOMENTS, Report
 
-WORDS = frozenset({"op", "fused", "op_class", "engine", "dataflow", "bound_by"})
+WORDS = frozenset({"op", "fused", "op_class", "engine", "dataflow", "bound_by", "cells_used"})
 
 
 def read_run(folder: str | Path) -> Report:

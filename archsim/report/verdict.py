@@ -48,6 +48,7 @@ def verdict(run: RunRecord, stalls: dict[str, float]) -> str:
     if ratio <= NEAR:
         return text + "."
     own = {f"{name}_busy" for name in machine.mac_engines}
+    stalls = _by_engine(stalls)
     if least.by == "memory":
         own = {f"{tier.name}_bandwidth" for tier in run.memory.tiers} & set(stalls)
     elif least.by == "vector":
@@ -57,6 +58,16 @@ def verdict(run: RunRecord, stalls: dict[str, float]) -> str:
     if itself > 1.02:
         reasons.append(f"{' and '.join(sorted(own))} at {itself:.2f} x least ({WASTE[least.by]})")
     return f"{text}; above {NEAR} because of {', '.join(reasons)}."
+
+
+def _by_engine(stalls: dict[str, float]) -> dict[str, float]:
+    """Shares of the time with those of an engine's parts together: `engine.op_busy` counts so."""
+    found: dict[str, float] = {}
+    for reason, share in stalls.items():
+        owner, part, _ = reason.partition(".")
+        whole = f"{owner}_busy" if part and reason.endswith("_busy") else reason
+        found[whole] = found.get(whole, 0.0) + share
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def advised(result: dict[str, Any], tried: Tried | None) -> None:

@@ -19,6 +19,7 @@ from archsim.ir.tensor import Role
 from archsim.report.account import Totals, account
 from archsim.report.banks import banks
 from archsim.report.banks import note as bank_note
+from archsim.report.budgets import kept
 from archsim.report.energy import Spent, spend
 from archsim.report.model import Report
 from archsim.report.provenance import not_modelled, provenance
@@ -31,6 +32,7 @@ from archsim.report.result import (
     traffic,
 )
 from archsim.report.staging import expert_cache, staging
+from archsim.report.stream import streams
 from archsim.report.verdict import verdict
 
 NOTES = {
@@ -90,10 +92,13 @@ def compose(
         ops = op_rows(run, totals, spent)
         data |= {"metrics": _metrics(run) | _spent(run, totals, spent)}
         data |= _answers(run, totals, spent, ops)
+        if run.streams:
+            data["streams"] = streams(run)
         data["provenance"] = provenance(spent.rows, run.machine.area_mm2, inputs["hardware"])
         data["not_modelled"] = list(not_modelled(run, inputs["hardware"]))
     else:
         data["metrics"] = _metrics(run)
+    data["budgets"] = kept(run.machine.budgets, data["metrics"])
     return Report(data, ops, warnings, inputs, _manifest(how, run))
 
 
@@ -122,6 +127,7 @@ def _answers(
         "traffic": traffic(run, totals),
         "counts": dict(sorted(totals.all.items())),
         "units": totals.units,
+        "launches": run.launches,
         "energy_rows": spent.rows,
         "fold": [asdict(fold) for fold in run.folds],
         "placement": {

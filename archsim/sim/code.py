@@ -28,6 +28,7 @@ class LoopInfo:
         fold: Whether it may be folded.
         block: Whether it is a block of the model.
         slot: Counter of the unit whose iterations are sampled: the last in canonical order.
+        aligned: Whether all units stop where an iteration is sampled; then each has a slot here.
     """
 
     name: str
@@ -37,6 +38,7 @@ class LoopInfo:
     fold: bool
     block: bool
     slot: int
+    aligned: tuple[int, ...] = ()
 
 
 @dataclass
@@ -140,7 +142,8 @@ class _Words:
             self.words[unit].append((END, slot, target, within[unit]))
         sampled = first[users[-1]][0] if users else -1
         code.loops[this] = LoopInfo(
-            node.name, node.n, outer, steps, node.fold and bool(users), node.block, sampled
+            *(node.name, node.n, outer, steps, node.fold and bool(users), node.block, sampled),
+            tuple(slot for slot, _ in first.values()) if node.aligned else (),
         )
         return steps
 

@@ -19,17 +19,20 @@ class Blocked:
 
 def deadlock(code: Code, blocked: dict[int, Blocked]) -> Deadlock:
     """The error for units blocked as given; followed from the first in canonical order."""
-    unit = min(blocked, key=code.rank.__getitem__)
+    order = sorted(blocked, key=code.rank.__getitem__)
+    unit = order[0]
     path: list[int] = []
+    everyone = tuple(_wait(code, u, blocked[u]) for u in order)
     while unit in blocked and unit not in path:
         path.append(unit)
         unit = code.ring_writer[blocked[unit].ring]
     if unit not in blocked:
         waits = tuple(_wait(code, u, blocked[u]) for u in path)
-        return Deadlock(waits, finished=code.program.units[unit].name)
+        return Deadlock(waits, finished=code.program.units[unit].name, everyone=everyone)
     cycle = path[path.index(unit) :]
     first = cycle.index(min(cycle, key=code.rank.__getitem__))
-    return Deadlock(tuple(_wait(code, u, blocked[u]) for u in cycle[first:] + cycle[:first]))
+    chain = tuple(_wait(code, u, blocked[u]) for u in cycle[first:] + cycle[:first])
+    return Deadlock(chain, everyone=everyone)
 
 
 def _wait(code: Code, unit: int, at: Blocked) -> Wait:

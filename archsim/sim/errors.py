@@ -41,9 +41,18 @@ class Wait:
 
 
 class Deadlock(SimulationStopped):
-    """Units wait for each other, or for one that has finished; `waits` is the chain."""
+    """Units wait for each other, or for one that has finished.
 
-    def __init__(self, waits: tuple[Wait, ...], *, finished: str | None = None) -> None:
+    `waits` is the chain; `everyone` are all units that wait, those outside the chain too.
+    """
+
+    def __init__(
+        self,
+        waits: tuple[Wait, ...],
+        *,
+        finished: str | None = None,
+        everyone: tuple[Wait, ...] = (),
+    ) -> None:
         last = waits[0].unit if finished is None else f"{finished} (has finished)"
         chain = " -> ".join([*map(str, waits), last])
         super().__init__(
@@ -53,6 +62,7 @@ class Deadlock(SimulationStopped):
         )
         self.waits = waits
         self.finished = finished
+        self.everyone = everyone or waits
 
 
 class Watchdog(SimulationStopped):

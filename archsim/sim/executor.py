@@ -61,10 +61,20 @@ class Executor:
         ready = len(self.mode)
         stack = self._ints(range(ready))
         function = self.function or kernel.advance
+        parked: list[int] = []
         while True:
             status, ready = function(ready, stack, *self.fixed, *self.varying, *self.log)
             if status >= 0:
-                self.due[status] = self.folder.visit(self.code.slot_loop[status])
+                loop = self.code.slot_loop[status]
+                if self.code.loops[loop].aligned:
+                    ready -= 1  # it stays where it is until nobody else can move
+                    parked.append(status)
+                    self.parked[0] = 1
+                else:
+                    self.due[status] = self.folder.visit(loop, status)
+            elif status == kernel.QUIET:
+                ready = self._go_on(parked, stack)
+                parked = []
             elif status == kernel.LOG_FULL:
                 self._grow_log(int(stack[ready - 1]))
             elif status == kernel.DEADLOCK:
@@ -77,6 +87,22 @@ class Executor:
                 name = self.code.program.channels[ring // 2].name
                 what = "slots free" if ring % 2 else "tokens"
                 raise LawViolation(f"channel {name} ends with {level} {what}, not {expected}")
+
+    def _go_on(self, parked: list[int], stack: Ints) -> int:
+        """Sample loops at which units have stopped, and let those go on; returns how many.
+
+        Which unit stops first does not matter: between grants, what units can do before they all
+        come to an iteration or wait for one that has does not depend on who goes first.
+        """
+        for loop in sorted({self.code.slot_loop[slot] for slot in parked}):
+            here = [slot for slot in parked if self.code.slot_loop[slot] == loop]
+            following = self.folder.visit(loop, min(here))
+            for slot in self.code.loops[loop].aligned:
+                self.due[slot] = following
+        for i, slot in enumerate(parked):
+            stack[i] = self.code.slot_unit[slot]
+        self.parked[0] = 0
+        return len(parked)
 
     def _ints(self, values: Iterable[int]) -> Any:
         if self.function is None:
@@ -103,7 +129,8 @@ class Executor:
             self.timeline,
             sharers,
         )
-        self.fixed = tuple(self._ints(column) for column in columns)
+        self.parked = self._ints([0])
+        self.fixed = (*(self._ints(column) for column in columns), self.parked)
 
     def _state_arrays(self, watch: set[int]) -> None:
         code = self.code
@@ -121,7 +148,7 @@ class Executor:
         self.stamp = zeros(code.ring_at[-1])
         self.author = self._ints([-1] * code.ring_at[-1])
         self.cnt, self.due = zeros(slots), zeros(slots)
-        sampled = {code.loops[loop].slot for loop in watch}
+        sampled = {s for i in watch for s in code.loops[i].aligned or (code.loops[i].slot,)}
         first_due = self._ints(1 if slot in sampled else NEVER for slot in range(slots))
         lines = len(code.timelines)
         self.until, self.last_user, self.last_step = zeros(lines), zeros(lines), zeros(lines)
@@ -188,9 +215,9 @@ class Executor:
         """All counters, then the steps of each unit with the skipped ones."""
         return np.concatenate([*self.counters, np.asarray(self.n) + self.skipped])
 
-    def state(self, loop: int) -> State:
-        """State at the moment the sampled unit starts an iteration (see `snapshot`)."""
-        return snapshot(self, loop)
+    def state(self, loop: int, slot: int) -> State:
+        """State at the moment the unit of a slot starts an iteration (see `snapshot`)."""
+        return snapshot(self, loop, slot)
 
     def skip(
         self, times: int, period_ps: int, moves: dict[int, int], delta: NDArray[np.int64]

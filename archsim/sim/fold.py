@@ -63,8 +63,8 @@ class Machine(Protocol):
     code: Code
     jumps: list[Jump]
 
-    def state(self, loop: int) -> State:
-        """State at this instant, for a fold of one loop."""
+    def state(self, loop: int, slot: int) -> State:
+        """State at this instant, for a fold of one loop; now is that of the unit of a slot."""
 
     def iteration(self, slot: int) -> int:
         """Iteration a loop slot is in, from 0."""
@@ -99,19 +99,18 @@ class Folder:
     folded: dict[tuple[int, int], list[int]] = field(default_factory=dict)
     last_instance: dict[int, int] = field(default_factory=dict)
 
-    def visit(self, loop: int) -> int:
-        """Take a sample as the sampled unit starts an iteration; returns the next to sample."""
-        slot = self.machine.code.loops[loop].slot
-        state = self.machine.state(loop)
+    def visit(self, loop: int, slot: int) -> int:
+        """Take a sample as the unit of a slot starts an iteration; returns the next to sample."""
+        state = self.machine.state(loop, slot)
         i = self.machine.iteration(slot)
         mark = self.marks.get(loop)
         if mark is None or i <= mark.last:
-            mark = self._remember(loop, i - 1, state)
-        elif mark.state.key == state.key and self._jump(loop, mark, state):
+            mark = self._remember(loop, slot, i - 1, state)
+        elif mark.state.key == state.key and self._jump(loop, slot, mark, state):
             i = self.machine.iteration(slot)
-            mark = self._remember(loop, i - 1, self.machine.state(loop))
+            mark = self._remember(loop, slot, i - 1, self.machine.state(loop, slot))
         elif i - mark.base >= 2 * mark.at:
-            mark = self._remember(loop, mark.base, state)
+            mark = self._remember(loop, slot, mark.base, state)
         mark.last = i
         following = i - mark.base + 1
         if following > mark.at + max(WINDOW, mark.at // 8):
@@ -126,15 +125,15 @@ class Folder:
             for (loop, period), (simulated, counted) in sorted(self.folded.items())
         )
 
-    def _remember(self, loop: int, base: int, state: State) -> _Mark:
+    def _remember(self, loop: int, slot: int, base: int, state: State) -> _Mark:
         machine = self.machine
-        i = machine.iteration(machine.code.loops[loop].slot)
+        i = machine.iteration(slot)
         iterations = {slot: machine.iteration(slot) for slot in state.moving if slot >= 0}
         mark = _Mark(base, i - base, i, state, iterations, machine.totals())
         self.marks[loop] = mark
         return mark
 
-    def _jump(self, loop: int, mark: _Mark, state: State) -> bool:
+    def _jump(self, loop: int, slot: int, mark: _Mark, state: State) -> bool:
         """Skip as many periods as every unit can while it stays inside the loop it moves in."""
         machine = self.machine
         moves = {
@@ -153,7 +152,6 @@ class Folder:
         period_ps = state.now_ps - mark.state.now_ps
         at, period, grown = mark.totals[-units:], delta[-units:], delta[:-units]
         machine.jumps.append(Jump(at.copy(), period.copy(), times, period_ps, grown.copy()))
-        slot = machine.code.loops[loop].slot
         fresh = machine.iteration(slot) < self.last_instance.get(loop, 1 << 62)
         machine.skip(times, period_ps, moves, delta)
         self.last_instance[loop] = machine.iteration(slot)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Ints = MutableSequence[int]
 
-DONE, DEADLOCK, LOG_FULL = -1, -2, -3
+DONE, DEADLOCK, LOG_FULL, QUIET = -1, -2, -3, -4
 READY, WAITING, ASKING, HALTED = range(4)
 OWN, GRANT = -1, -2  # predecessor is the unit's own step; GRANT - u: the timeline's user u before
 
@@ -37,6 +37,7 @@ def advance(  # noqa: PLR0912, PLR0915 - a call would cost numba its array argum
     ring_depth: Ints,
     timeline: Ints,
     sharers: Ints,
+    parked: Ints,  # one number: units that stopped at an iteration on purpose
     # state by unit: `at` is the next operand to acquire or -1 between steps; `bind` the last moment
     # an operand delayed the step, by operand `via`, written in step `pred`
     mode: Ints,
@@ -194,6 +195,8 @@ def advance(  # noqa: PLR0912, PLR0915 - a call would cost numba its array argum
                     word += 1
             pc[u] = word
             t[u] = now
+        if parked[0] > 0:
+            return -4, 0
         best = -1
         earliest = 0
         for k in range(len(sharers)):

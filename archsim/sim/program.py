@@ -59,6 +59,9 @@ class Loop:
         fold: Whether an engine may count iterations instead of simulating them.
         block: Marks a block of the model (a repeated layer), which every engine folds; each run of
             its body gives back what it claims.
+        aligned: Lets the units of a block stop at its iterations, each at the same one, while they
+            are compared. Worth it where units run far ahead of each other, as through deep FIFOs:
+            where they happen to be then recurs late, where they all come to an iteration does not.
     """
 
     n: int
@@ -66,6 +69,7 @@ class Loop:
     name: str = ""
     fold: bool = True
     block: bool = False
+    aligned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

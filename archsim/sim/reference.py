@@ -28,6 +28,7 @@ from archsim.sim.errors import Watchdog
 from archsim.sim.fold import Folder, Jump, State, place, watched
 from archsim.sim.kernel import GRANT, OWN
 from archsim.sim.kernels import pays
+from archsim.sim.occupancy import occupancy
 from archsim.sim.result import RunResult
 from archsim.sim.slices import unfold
 from archsim.sim.timeline import SharedTimeline
@@ -90,7 +91,8 @@ class Reference:
         """Take a sample of a loop at the end of this instant."""
 
         def sample(_: Event) -> None:
-            self.due[self.code.loops[loop].slot] = self.folder.visit(loop)
+            slot = self.code.loops[loop].slot
+            self.due[slot] = self.folder.visit(loop, slot)
 
         late = Wake(self.env)
         late.callbacks.append(sample)
@@ -153,7 +155,7 @@ class Reference:
         counters = self.count + stall_in + stall_out + self.stall_shared
         return np.concatenate([counters, np.array(steps) + self.skipped]).astype(np.int64)
 
-    def state(self, loop: int) -> State:
+    def state(self, loop: int, slot: int) -> State:
         """State at the end of an instant; a time in the past can no longer matter."""
         now = self.env._now
         moving = []
@@ -231,6 +233,7 @@ def run_reference(
     exact: bool,
     critical: bool,
     slices: int = 0,
+    occupied: bool = False,
     watchdog: bool,
     behaviours: Mapping[int, Behaviour],
 ) -> RunResult:
@@ -240,11 +243,12 @@ def run_reference(
     exact = exact or bool(behaviours)
     watch = set() if exact else watched(code, blocks_only=False, fewest_steps=fewest)
     critical, slices = critical and not behaviours, 0 if behaviours else slices
-    logging = critical or slices > 0
+    occupied = occupied and not behaviours
+    logging = critical or slices > 0 or occupied
     run = Reference(code, watch=watch, logging=logging, behaviours=behaviours)
     events = run.run(watchdog=watchdog)
     ends = [unit.end for unit in run.units]
-    path = told = None
+    path = told = full = None
     if logging:
         start = list(accumulate((unit.n for unit in run.units), initial=0))[:-1]
         dtypes = (np.int32, np.int32, np.int16)
@@ -259,6 +263,8 @@ def run_reference(
             path = critical_path(code, log, run.jumps, ends, steps, plain=plain)
         if slices:
             told = unfold(code, log, run.jumps, slices, plain=plain)
+        if occupied:
+            full = occupancy(code, log, plain=plain)
     count = np.array(run.count, dtype=np.int64)
     durations = np.array([row.dur_ps for row in program.rows], dtype=np.int64)
     return RunResult(
@@ -277,4 +283,5 @@ def run_reference(
         steps_simulated=sum(unit.n for unit in run.units),
         events=events,
         slices=told,
+        occupancy=full,
     )

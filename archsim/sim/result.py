@@ -16,6 +16,7 @@ from archsim.core.errors import LawViolation
 from archsim.sim.program import Program
 
 if TYPE_CHECKING:
+    from archsim.sim.occupancy import Occupancy
     from archsim.sim.slices import Slices
 
 Ints = NDArray[np.int64]
@@ -58,6 +59,7 @@ class RunResult:
         steps_simulated: Steps that went through an engine.
         events: Events of the event queue; 0 for the compiled engine, which has none.
         slices: What each unit did when; None when not asked for.
+        occupancy: How full channels got; None when not asked for.
     """
 
     makespan_ps: int
@@ -75,6 +77,7 @@ class RunResult:
     steps_simulated: int
     events: int
     slices: Slices | None = None
+    occupancy: Occupancy | None = None
 
     def check(self, program: Program, *, own_behaviours: bool = False) -> None:
         """Refuse a result that breaks a law of time.

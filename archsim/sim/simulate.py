@@ -11,6 +11,7 @@ from archsim.sim.code import Code, flatten
 from archsim.sim.critical import Log, critical_path
 from archsim.sim.executor import Executor
 from archsim.sim.fold import watched
+from archsim.sim.occupancy import occupancy
 from archsim.sim.program import Program
 from archsim.sim.result import RunResult
 from archsim.sim.slices import unfold
@@ -28,6 +29,7 @@ def simulate(
     exact: bool = False,
     critical_path: bool = True,
     slices: int = 0,
+    occupied: bool = False,
     watchdog: bool = True,
     behaviours: Mapping[int, Behaviour] | None = None,
 ) -> RunResult:
@@ -39,6 +41,7 @@ def simulate(
         exact: Simulate every step instead of counting periods after which the state recurs.
         critical_path: Attribute the makespan to the rows on the critical path.
         slices: Slices of the timeline to tell at most (see `sim.slices`); 0 for none.
+        occupied: Tell how full channels got (see `sim.occupancy`).
         watchdog: Stop a run whose behaviours go past the sum of all durations and lags.
         behaviours: Own behaviour of units, by index: a generator function that gets the unit (see
             `engine.UnitProcess`). Such a run goes to the SimPy engine, unfolded, and has neither
@@ -58,11 +61,14 @@ def simulate(
             exact=exact,
             critical=critical_path,
             slices=slices,
+            occupied=occupied,
             watchdog=watchdog,
             behaviours=behaviours or {},
         )
     else:
-        result = run_compiled(code, exact=exact, critical=critical_path, slices=slices)
+        result = run_compiled(
+            code, exact=exact, critical=critical_path, slices=slices, occupied=occupied
+        )
     result.check(program, own_behaviours=bool(behaviours))
     return result
 
@@ -73,6 +79,7 @@ def run_compiled(
     exact: bool,
     critical: bool,
     slices: int = 0,
+    occupied: bool = False,
     plain: bool | None = None,
     all_loops: bool = False,
 ) -> RunResult:
@@ -83,11 +90,12 @@ def run_compiled(
         exact: Whether to fold nothing.
         critical: Whether to log steps and walk the critical path.
         slices: Slices of the timeline to tell at most; 0 for none.
+        occupied: Whether to tell how full channels got.
         plain: Whether to run the kernel as plain Python; None leaves it to what pays.
         all_loops: Fold every loop that may be folded instead of blocks only.
     """
     watch = set() if exact else watched(code, blocks_only=not all_loops, fewest_steps=0)
-    run = Executor(code, watch=watch, logging=critical or slices > 0, plain=plain)
+    run = Executor(code, watch=watch, logging=critical or slices > 0 or occupied, plain=plain)
     run.run()
     program = code.program
     ends = [int(t) for t in run.t]
@@ -98,6 +106,7 @@ def run_compiled(
         path = critical_path(code, log, run.jumps, ends, steps, plain=run.function is None)
     if slices:
         told = unfold(code, log, run.jumps, slices, plain=run.function is None)
+    full = occupancy(code, log, plain=run.function is None) if occupied else None
     count, stall_in, stall_out, stall_shared = (np.array(c, dtype=np.int64) for c in run.counters)
     return RunResult(
         makespan_ps=max(ends, default=0),
@@ -115,4 +124,5 @@ def run_compiled(
         steps_simulated=sum(int(n) for n in run.n),
         events=0,
         slices=told,
+        occupancy=full,
     )

@@ -94,8 +94,14 @@ def unfold(code: Code, log: Log, jumps: Sequence[Jump], most: int, *, plain: boo
     return Slices(units, *np.concatenate(tables, axis=1))
 
 
-def _simulated(code: Code, log: Log, *, plain: bool) -> list[Ints]:
-    """A table of the simulated steps of each unit, times as if nothing had been skipped."""
+def replayed(code: Code, log: Log, *, plain: bool) -> tuple[Ints, Ints, Ints]:
+    """When each step of a log began, and how long it waited for tokens and for slots.
+
+    Times are as if nothing had been skipped.
+
+    Raises:
+        LawViolation: The log contradicts itself.
+    """
     function = None if plain else compiled("replay")
 
     def ints(values: Iterable[int]) -> Any:
@@ -107,7 +113,10 @@ def _simulated(code: Code, log: Log, *, plain: bool) -> list[Ints]:
     if function is None:
         columns = tuple(memoryview(column) for column in columns)
     depth = code.ring_depth
-    result = tuple(ints([0] * int(log.start[-1] + log.steps[-1] if units else 0)) for _ in range(3))
+    size = int(log.start[-1] + log.steps[-1]) if units else 0
+    result: tuple[Any, ...] = tuple(
+        [0] * size if function is None else np.zeros(size, dtype=np.int64) for _ in range(3)
+    )
     run: Callable[..., int] = function or replay.replay
     played = run(
         *(ints(row.dur_ps for row in rows), ints(row.lag_ps for row in rows)),
@@ -121,6 +130,13 @@ def _simulated(code: Code, log: Log, *, plain: bool) -> list[Ints]:
     if played != total:
         raise LawViolation(f"the log of steps stops making sense after {played} of {total}")
     begin, waited_in, waited_out = (np.asarray(column, dtype=np.int64) for column in result)
+    return begin, waited_in, waited_out
+
+
+def _simulated(code: Code, log: Log, *, plain: bool) -> list[Ints]:
+    """A table of the simulated steps of each unit, times as if nothing had been skipped."""
+    begin, waited_in, waited_out = replayed(code, log, plain=plain)
+    rows = code.program.rows
     durations = np.array([row.dur_ps for row in rows], dtype=np.int64)
     tables = []
     for first, steps in zip(log.start, log.steps, strict=True):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from archsim.sim.executor import Executor
 
 
-def snapshot(run: Executor, loop: int) -> State:
-    """State as the sampled unit of a loop starts an iteration; waits are charged up to now.
+def snapshot(run: Executor, loop: int, slot: int) -> State:
+    """State as the unit of a slot starts an iteration of a loop; waits are charged up to now.
 
     The set of ready units is part of the state (`mode`), their order is not: between two grants
     units only exchange stamped tokens and slots, and the outcome does not depend on who goes first.
@@ -25,7 +25,7 @@ def snapshot(run: Executor, loop: int) -> State:
     code = run.code
     horizon = _bring_up(run)
     t, n = _plain(run.t), _plain(run.n)
-    now = t[code.slot_unit[code.loops[loop].slot]]
+    now = t[code.slot_unit[slot]]
     moving, units = _units(run, loop, t, n, now)
     key = (horizon - now, tuple(units), _rings(run, t, n), _timelines(run, n, horizon))
     return State(key, now, tuple(moving))

@@ -67,9 +67,9 @@ def changes(
                 s for name in sorted(machine.engines)
                 for s in _turned("engines", name, {"launch": 0.5}, data)
             )  # fmt: skip
-        elif owner in machine.engines:
-            knobs = machine.engines[owner].KNOBS.get(what, {})
-            found = _turned("engines", owner, knobs, data)[:1]
+        elif (engine := owner.partition(".")[0]) in machine.engines:  # or a unit of one
+            knobs = machine.engines[engine].KNOBS.get(what, {})
+            found = _turned("engines", engine, knobs, data)[:1]
         else:
             continue
         if found:

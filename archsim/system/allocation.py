@@ -35,6 +35,7 @@ class _Walk:
         self.steps: list[Step] = []
         self.now: dict[str, int] = {}  # what a name stands for at this point
         self.caches: set[int] = set()
+        self.saved: dict[str, list[int]] = {}  # by name: a number for each iteration that wrote it
 
     def flow(self) -> Flow:
         for block in self.graph.blocks:
@@ -71,12 +72,27 @@ class _Walk:
 
     def _iteration(self, block: Block, path: str) -> None:
         fresh: set[str] = set()
+        saved = self._saved(block)
+        backward = any(self._role(a.tensor) is Role.GRADIENT for op in block.ops for a in op.writes)
+        if backward:  # reads what the latest iteration that is left has saved
+            self.now |= {name: self.saved[name].pop() for name in saved}
         for op in block.ops:
             reads = [self._read(a.tensor, path) for a in op.reads if self._is_seen(a.tensor)]
             writes = [
                 self._write(a.tensor, path, op, fresh) for a in op.writes if self._is_seen(a.tensor)
             ]
             self.steps.append(Step(f"{path}/{op.name}", tuple(reads), tuple(writes)))
+        if not backward:
+            for name in saved:
+                self.saved.setdefault(name, []).append(self.now[name])
+
+    def _role(self, name: str) -> Role:
+        return self.graph.tensors[name].role
+
+    def _saved(self, block: Block) -> set[str]:
+        """Saved activations that a block reads or writes."""
+        names = {a.tensor for op in block.ops for a in (*op.reads, *op.writes)}
+        return {name for name in names if self._role(name) is Role.SAVED}
 
     def _read(self, name: str, path: str) -> int:
         if name not in self.now:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archsim.components.base import MacEngine
+from archsim.core.errors import Unmappable
+from archsim.ir.line import LINE, line_of
 from archsim.ir.problem import Problem
-from archsim.ir.target import Cost, Tiles
+from archsim.ir.target import Cost, LineTiles, Tiles
 from archsim.memory.sram import Sram
 from archsim.system.build import Machine
 from archsim.system.operand_feed import Feed, Lanes
@@ -47,12 +51,15 @@ def array_cost(
     memory = machine.sram
     rate = memory.bytes_per_s / engine.clock_hz
     partial = view.bits["partial"]
+    live = engine.live(view.weight, view.zeros)
     lanes = None
     if isinstance(memory, Sram) and memory.spec.interleave is not None:
         lanes = Lanes(engine, view, memory, dtype)
 
     def cost(tiles: Tiles) -> Cost:
-        bare = engine.cost(tiles, dtype)
+        if tiles.stationary == LINE:
+            tiles = _lines(tiles, engine, view, machine)
+        bare = engine.cost_of(_live(tiles, live), view.weight)
         bits = bare.in_reads * view.bits["in"] + bare.weight_reads * view.weight_bits
         bits = bits + (bare.out_writes + bare.out_reads) * partial
         fed = np.ceil(bits / 8 / rate).astype(np.int64)
@@ -60,6 +67,50 @@ def array_cost(
         return _banked(met, lanes.feed(tiles, bare), engine.clock_hz) if lanes else met
 
     return cost
+
+
+def _lines(tiles: Tiles, engine: MacEngine, view: Problem, machine: Machine) -> Tiles:
+    """Tiles of one-dimensional convolutions that say what a line is.
+
+    Raises:
+        Unmappable: for an array without weight links, or one fed from counted banks.
+    """
+    memory = machine.sram
+    if not engine.broadcasts:
+        raise Unmappable(
+            f"{view.op.name}: rows of {engine.name} have no link that broadcasts weights",
+            code="E302",
+            help=f"engines.{engine.name}.row_broadcast: true, where its kind has the option",
+        )
+    if isinstance(memory, Sram) and memory.spec.interleave is not None:
+        raise Unmappable(
+            f"{view.op.name}: which banks of {memory.name} row_broadcast asks is not modelled",
+            code="E302",
+            help=f"leave out memory.{memory.name}.interleave, or map it otherwise",
+        )
+    line = line_of(view.op)
+    assert line is not None  # the template maps nothing else
+    return LineTiles.of(tiles, line)
+
+
+def _live(tiles: Tiles, share: Fraction) -> Tiles:
+    """Tiles whose reductions are as long as what is left of them, where zeros are skipped."""
+    return tiles if share == 1 else replace(tiles, k=live_length(tiles.k, share))
+
+
+def tile_work(engine: MacEngine, view: Problem, size: Mapping[str, int]) -> dict[str, int]:
+    """What an engine counts of a tile, and the MACs that skipping zeros leaves out."""
+    share = engine.live(view.weight, view.zeros)
+    if share == 1:
+        return engine.work(size, view.weight)
+    live = int(live_length(size["k"], share))
+    out = size["b"] * size["m"] * size["n"] * (size["k"] - live)
+    return engine.work({**size, "k": live}, view.weight) | {"skipped.macs": out}
+
+
+def live_length(k: Any, share: Fraction) -> Any:
+    """What skipping zeros leaves of a reduction, of one length or of an array: at least one."""
+    return np.maximum(-(-k * share.numerator // share.denominator), 1)
 
 
 def _banked(met: Cost, feed: Feed, clock_hz: float) -> BankedCost:

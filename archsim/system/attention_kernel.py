@@ -49,7 +49,7 @@ def attention_kernel(stage: Stage, room: Room) -> Stage:
     assert isinstance(engine, KernelEngine)
     work = work_of(stage, room.graph)
     if work.dtype.computes_as not in engine.dtypes:
-        raise no_rate(stage.path, work.dtype.computes_as, engine)
+        raise no_rate(stage.path, work.dtype.computes_as, engine, work.dtype)
     kernels: AttentionKernels = engine.spec.attention
     form = _decode if all(c.queries == 1 for c in work.cases) else _prefill
     mapping, launch = form(stage, room, work, kernels)

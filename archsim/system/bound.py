@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from archsim.components.base import KernelEngine, VectorEngine
 from archsim.core.units import PS_PER_S
+from archsim.ir.cascade_mapping import CascadeMapping
 from archsim.ir.flash import FlashMapping
 from archsim.ir.graph import OpGraph
 from archsim.ir.op import Op
@@ -17,6 +19,7 @@ from archsim.system.build import Machine
 from archsim.system.flash import softmax_of
 from archsim.system.homes import tier_bound_ps
 from archsim.system.place import Plan, Stage
+from archsim.system.stream import compute_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +117,19 @@ def _compute_s(stage: Stage, graph: OpGraph, machine: Machine) -> float:
     """Seconds of the MACs that matter, on all engines that multiply and accumulate together."""
     total = 0.0
     for op in stage.ops:
-        if op.is_mac:
-            dtype = graph.tensors[op.reads[1].tensor].dtype.computes_as
-            peak = sum(e.macs_per_s(dtype) for e in machine.mac_engines)
-            total += op.live_points() / peak if peak else 0.0
+        if op.macs():
+            weight = compute_type(op, graph)
+            zeros = graph.tensors[op.reads[0].tensor].zeros if op.is_mac else Fraction(0)
+            peak = sum(e.peak(weight) / e.live(weight, zeros) for e in machine.mac_engines)
+            live = op.live_points() if op.is_mac else op.macs()
+            total += live / peak if peak else 0.0
     return total
 
 
 def _vector_s(stage: Stage, machine: Machine) -> float:
     """Seconds of the vector work, on all vector engines together; kernels do their own."""
-    if isinstance(stage.engine, KernelEngine):
-        return 0.0
+    if isinstance(stage.engine, KernelEngine) or isinstance(stage.mapping, CascadeMapping):
+        return 0.0  # a cascade divides its softmax between array and lanes
     units = [e for e in machine.engines.values() if isinstance(e, VectorEngine)]
     if isinstance(stage.mapping, FlashMapping):  # its shares are divided once an output
         return _rate_s(softmax_of(stage).whole, units)

@@ -155,7 +155,10 @@ def _table(spec: Any) -> EnergyTable:
     except InputError as error:
         error.details["path"] = "energy.table"
         raise
-    return table.with_overrides(spec.energy.overrides)
+    chosen = spec.energy
+    if chosen.node_nm:
+        table = table.at(chosen.node_nm)
+    return table.with_overrides(chosen.overrides, chosen.areas, chosen.leakages)
 
 
 def _need(mems: dict[str, Memory]) -> None:
@@ -208,9 +211,11 @@ def _add(movers: dict[str, Link], name: str, source: str, target: str) -> None:
 def _names_exist(
     spec: Any, mems: dict[str, Memory], units: dict[str, Engine], movers: dict[str, Link]
 ) -> None:
-    for i, rule in enumerate(spec.dispatch):
-        if rule.run_on not in units:
-            raise _dangling(f"dispatch[{i}].run_on", "engine", rule.run_on, units)
+    named = [(f"dispatch[{i}].run_on", rule.run_on) for i, rule in enumerate(spec.dispatch)]
+    named += [(f"mapping[{i}].on", rule.on) for i, rule in enumerate(spec.mapping) if rule.on]
+    for path, name in named:
+        if name not in units:
+            raise _dangling(path, "engine", name, units)
     for role in ("weights", "kv_cache", "activations"):
         for name in getattr(spec.placement, role):
             if name not in mems:

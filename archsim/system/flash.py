@@ -67,8 +67,8 @@ def softmax_of(stage: Stage) -> Softmax:
     )
 
 
-def flash_stage(stage: Stage, room: Room) -> Stage:
-    """The stage with its tiles.
+def flash_stage(stage: Stage, room: Room, split: int | None = None) -> Stage:
+    """The stage with its tiles; `split` are the parts of its contexts, default as is fastest.
 
     Raises:
         Unsupported: E302 for an element type without a rate.
@@ -80,9 +80,9 @@ def flash_stage(stage: Stage, room: Room) -> Stage:
     graph, machine = room.graph, room.machine
     found = attention_problem(stage.ops, graph.tensors, room.accumulator_bits)
     for word in "kv":
-        dtype = found.dtypes[word].computes_as
-        if dtype not in engine.dtypes:
-            raise no_rate(stage.path, dtype, engine)
+        if not engine.takes(found.dtypes[word]):
+            form = found.dtypes[word]
+            raise no_rate(stage.path, form.computes_as, engine, form)
     parameters, per_score = _extra(stage, room)
     found = replace(found, extra_bits=per_score)
     rows, cols, count = engine.grid
@@ -114,7 +114,7 @@ def flash_stage(stage: Stage, room: Room) -> Stage:
         join=cycles(softmax.join),
         finish=cycles(softmax.finish),
     )
-    mapping = FlashAttention().map_attention(found, target)
+    mapping = FlashAttention().map_attention(found, target, split)
     return replace(stage, mapping=mapping, room_bytes=mapping.room_bytes() + parameters)
 
 

@@ -17,7 +17,7 @@ from archsim.ir.flash import FlashMapping, Run
 from archsim.ir.problem import problem
 from archsim.ir.target import Cost, Tiles
 from archsim.sim.program import Leaf, Loop
-from archsim.system.array_cost import array_cost, banked_counts
+from archsim.system.array_cost import array_cost, banked_counts, tile_work
 from archsim.system.flash import operands
 from archsim.system.flash_lanes import FlashLanes
 from archsim.system.layouts import cache_pattern
@@ -117,7 +117,7 @@ class FlashWriter(Writer):
         score, value = self.mapping.stationary
         ops = self.stage.ops[0], self.stage.ops[-1]
         self.views = [problem(op, self.graph.tensors, p.partial_bits) for op in ops]
-        self.dtypes = [p.dtypes[word].computes_as for word in "kv"]
+        self.dtypes = [self.engine.rated(p.dtypes[word]) for word in "kv"]
         score_cost, value_cost = (
             array_cost(self.engine, view, self.machine, dtype)
             for view, dtype in zip(self.views, self.dtypes, strict=True)
@@ -225,12 +225,13 @@ class FlashWriter(Writer):
         cycles = int(cost.cycles[i])
         lag_ps = duration_ps(int(cost.lag_cycles[i]), hz) + self.machine.sram.latency_ps
         row = self.draft(self.array, duration_ps(cycles, hz), lag_ps)
-        width = (p.key_dim, p.value_dim)[which]
+        n, k = ((run.keys, p.key_dim), (p.value_dim, run.keys))[which]
+        size = {"b": run.b, "m": run.q, "n": n, "k": k}
         reads = int(cost.in_reads[i]) * view.bits["in"]
         reads += ceil(int(cost.weight_reads[i]) * view.weight_bits)
         sums = p.partial_bits
         row.counts = {
-            f"mac.{self.dtypes[which]}": run.b * run.q * run.keys * width,
+            **tile_work(self.engine, view, size),
             "array.cycles": cycles,
             "array.folds": int(cost.folds[i]),
             "array.in_reads": int(cost.in_reads[i]),

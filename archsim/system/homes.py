@@ -92,7 +92,7 @@ def staged_bytes(
             share = -(-touched * size // graph.tensors[name].bytes)
             for source, target in pairwise(machine.route(memory)):
                 add((RETURN if name in homes.late else STAGE, source, target), share)
-    for access in stage.ops[-1].writes:
+    for access in stage.results:
         for memory, size in homes.written_to(access.tensor):
             share = -(-graph.touched_bytes(access) * size // graph.tensors[access.tensor].bytes)
             for source, target in pairwise(machine.way_back(memory)):

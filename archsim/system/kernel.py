@@ -30,9 +30,10 @@ def kernel_stage(stage: Stage, room: Room) -> Stage:
     engine, op = stage.engine, stage.ops[0]
     assert isinstance(engine, KernelEngine)
     graph, machine = room.graph, room.machine
-    dtype = graph.tensors[op.reads[1].tensor].dtype.computes_as
+    form = graph.tensors[op.reads[1].tensor].dtype
+    dtype = form.computes_as
     if dtype not in engine.dtypes:
-        raise no_rate(stage.path, dtype, engine)
+        raise no_rate(stage.path, dtype, engine, form)
     if any(fused.reduces for fused in stage.ops[1:]):
         raise Unsupported(
             f"{stage.path} is a kernel whose tiles hold no whole rows, as its fused ops need",

@@ -12,15 +12,17 @@ from math import ceil
 import numpy as np
 
 from archsim.components.base import MacEngine
+from archsim.ir.line import LINE
 from archsim.ir.mapping import REUSED, Mapping
 from archsim.ir.problem import Extents, Ints
 from archsim.ir.reuse import Segment
 from archsim.ir.target import Cost, Tiles
 from archsim.memory.layout import Pattern
 from archsim.sim.program import Leaf
-from archsim.system.array_cost import array_cost, banked_counts
+from archsim.system.array_cost import array_cost, banked_counts, tile_work
 from archsim.system.layouts import tile_pattern
 from archsim.system.rows import Draft
+from archsim.system.unpack import unpacker
 from archsim.system.vector_rows import VectorTail
 from archsim.system.writer import Node, Part, Writer, duration_ps
 
@@ -54,9 +56,10 @@ class MacWriter(Writer):
         self.op = op
         self.inp, self.weight = op.reads[0].tensor, op.reads[1].tensor
         self.outs = [a.tensor for a in self.stage.ops[-1].writes]
-        self.dtype = self.graph.tensors[self.weight].dtype.computes_as
+        self.dtype = self.engine.rated(self.view.weight)
         name = self.engine.name
         self.array = self.unit(name, "compute")
+        self.unpack = unpacker(self)
         self.shapes: list[Shape] = []
         self.patterns = {
             operand: self._pattern(operand, tensor)
@@ -111,7 +114,8 @@ class MacWriter(Writer):
         shapes, mapping = self.shapes, self.mapping
         size = {r: np.array([s.size[r] for s in shapes], dtype=np.int64) for r in "bmnk"}
         innermost = mapping.order[-1]
-        streams = REUSED[{"weight": "weight", "input": "in", "output": "out"}[mapping.stationary]]
+        held = {"weight": "weight", "input": "in", "output": "out", LINE: "out"}
+        streams = REUSED[held[mapping.stationary]]
         flag = [streams == innermost and not s.first[innermost] for s in shapes]
         tiles = Tiles(
             mapping.stationary,
@@ -163,13 +167,19 @@ class MacWriter(Writer):
         moves = self.mapping.moves(operand, shape.first, shape.last)
         loader = self.unit(self.engine.name, via)
         slots = self.mapping.buffers[operand].slots
-        channel = self.channel(operand, loader, self.array, slots)
+        unpack = self.unpack if operand == "weight" else None
+        source = unpack.unit if unpack else loader
+        channel = self.channel(operand, source, self.array, slots)
         if moves.enter:
             again = not shape.first[REUSED[operand]]
             where = self.patterns[operand]
-            rows.append(
-                self.load(loader, channel, tensor, operand, size, again=again, pattern=where)
-            )
+            into = self.channel("stored", loader, source, slots) if unpack else channel
+            rows.append(self.load(loader, into, tensor, operand, size, again=again, pattern=where))
+            if unpack:
+                extents = shape.size
+                rows.append(
+                    unpack.row(into, channel, extents["b"] * extents["n"] * extents["k"], size)
+                )
             step.take.append(channel)
         if moves.leave:
             step.free.append(channel)
@@ -184,12 +194,11 @@ class MacWriter(Writer):
         lag_ps = duration_ps(int(cost.lag_cycles[i]), hz) + self.machine.sram.latency_ps
         row = self.draft(self.array, duration_ps(cycles, hz), lag_ps)
         size = self.shapes[i].size
-        macs = size["b"] * size["m"] * size["n"] * size["k"]
         reads = int(cost.in_reads[i]) * bits["in"]
         reads += ceil(int(cost.weight_reads[i]) * self.view.weight_bits)
         partial = bits["partial"]
         row.counts = {
-            f"mac.{self.dtype}": macs,
+            **tile_work(self.engine, self.view, size),
             "array.cycles": cycles,
             "array.folds": int(cost.folds[i]),
             "array.in_reads": int(cost.in_reads[i]),

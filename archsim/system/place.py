@@ -5,22 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field, replace
 
-from archsim.components.base import Engine, VectorEngine
-from archsim.core.errors import Infeasible, InputError, Unsupported
+from archsim.components.base import Engine, KernelEngine, VectorEngine
+from archsim.components.systolic_array import SystolicArray
+from archsim.core.errors import InputError
 from archsim.core.units import PS_PER_S
+from archsim.dataflows.base import covers_attention
 from archsim.ir.flash import FlashMapping
 from archsim.ir.graph import Block, OpGraph
 from archsim.ir.kernel import KernelMapping
 from archsim.ir.mapping import Mapping
-from archsim.ir.op import Kind, Op
-from archsim.ir.tensor import Role, Tensor
-from archsim.system.build import Machine, selects
+from archsim.ir.nest import NestMapping
+from archsim.ir.op import Access, Kind, Op
+from archsim.ir.region import RegionMapping
+from archsim.ir.stream_mapping import StreamMapping
+from archsim.system.build import Machine
+from archsim.system.chains import attention_chain, outputs
 from archsim.system.homes import Homes
+from archsim.system.mapper_record import Searched
+from archsim.system.mapper_rule import AUTO
+from archsim.system.region_cut import cautious, regions, takes
+from archsim.system.rules import engine_of, rule_option
 
 WINDOW = 4  # ops in flight: the sequencer issues no further ahead of the oldest unfinished one
 FLASH = "flash_attention"  # the template that takes scores, softmax and values as one stage
 PAGES = 64  # streaming room is handed out in this many pages
 ACTIVATION_SHARE = 0.5  # of the on-chip memory that resident activations may take
+
+AnyMapping = Mapping | NestMapping | FlashMapping | KernelMapping | RegionMapping | StreamMapping
 
 
 @dataclass(frozen=True)
@@ -32,13 +43,15 @@ class Stage:
         ops: the op that gives the stage its tiles, then the fused ones in order.
         engine: runs `ops[0]`.
         vector: runs the fused ops.
-        template: `flash_attention` where the stage is a whole attention, else empty.
+        template: of a stage that is a whole attention, such as `flash_attention`; else empty.
         mapping: tiles of a MAC stage; None for a vector stage.
         tile_rows: rows of a tile of a vector stage.
         by_point: its tiles are cut between points, not rows: a row is too long for the chip.
         room_bytes: bytes on chip that the tiles need.
         exclusive: it runs with the chip to itself, as a kernel does.
         launch_ps: time to launch it, before anything of it moves.
+        searched: what the search for its mapping was like, where there was one.
+        leaves: tensors that leave it, where those are not what its last op writes.
     """
 
     block: str
@@ -46,12 +59,14 @@ class Stage:
     engine: Engine
     vector: VectorEngine | None = None
     template: str = ""
-    mapping: Mapping | FlashMapping | KernelMapping | None = None
+    mapping: AnyMapping | None = None
     tile_rows: int = 0
     by_point: bool = False
     room_bytes: int = 0
     exclusive: bool = False
     launch_ps: int = 0
+    leaves: tuple[str, ...] = ()
+    searched: Searched | None = None
 
     @property
     def path(self) -> str:
@@ -61,14 +76,25 @@ class Stage:
     @property
     def reads(self) -> tuple[str, ...]:
         """Tensors that come from outside the stage, in order of first use."""
-        inner = {a.tensor for op in self.ops[:-1] for a in op.writes}
+        inner = {a.tensor for op in self.ops for a in op.writes}
         names = [a.tensor for op in self.ops for a in op.reads if a.tensor not in inner]
         return tuple(dict.fromkeys(names))
 
     @property
     def writes(self) -> tuple[str, ...]:
         """Tensors that leave the stage."""
-        return tuple(a.tensor for a in self.ops[-1].writes)
+        return self.leaves or tuple(a.tensor for a in self.ops[-1].writes)
+
+    @property
+    def launched(self) -> bool:
+        """True where something launches it, and not together with its neighbour."""
+        return self.launch_ps > 0 or isinstance(self.mapping, RegionMapping)
+
+    @property
+    def results(self) -> tuple[Access, ...]:
+        """How what leaves the stage is written."""
+        names = set(self.writes)
+        return tuple(a for op in self.ops for a in op.writes if a.tensor in names)
 
 
 @dataclass(frozen=True)
@@ -105,55 +131,25 @@ class Plan:
 
     @property
     def page_bytes(self) -> int:
-        """Bytes of one page of streaming room."""
-        return max(1, self.stream_bytes // PAGES)
+        """Bytes of one page of streaming room; networks that run at once have their own pages."""
+        return max(1, self.stream_bytes // (PAGES * len(self.graph.networks)))
 
 
-def stage_blocks(graph: OpGraph, machine: Machine) -> tuple[tuple[StagedBlock, ...], set[str]]:
+def stage_blocks(
+    graph: OpGraph, machine: Machine, accumulator_bits: int
+) -> tuple[tuple[StagedBlock, ...], set[str]]:
     """Ops grouped into stages and sent to engines; and the rules that matched something."""
     used: set[str] = set()
     blocks = tuple(
-        StagedBlock(block, tuple(_stages(graph, machine, block, used))) for block in graph.blocks
+        StagedBlock(block, tuple(_stages(graph, machine, block, used, accumulator_bits)))
+        for block in graph.blocks
     )
     return blocks, used
 
 
-def rule_option(machine: Machine, path: str, op: Op, option: str, used: set[str]) -> str | None:
-    """The value of a mapping option for an op: that of the first matching rule that gives it."""
-    for i, rule in enumerate(machine.spec.mapping):
-        if selects(rule.ops, path, op.op_class):
-            used.add(f"mapping[{i}]")
-            value = getattr(rule, option)
-            if value is not None:
-                return str(value)
-    return None
-
-
-def _engine(machine: Machine, path: str, op: Op, used: set[str]) -> Engine:
-    for i, rule in enumerate(machine.spec.dispatch):
-        if selects(rule.ops, path, op.op_class):
-            engine = machine.engines[rule.run_on]
-            if engine.can_run(op):
-                used.add(f"dispatch[{i}]")
-                return engine
-            if rule.ops != "*":
-                raise InputError(
-                    f"dispatch[{i}] sends {path} to {rule.run_on}, "
-                    f"but a {engine.kind} cannot run a {op.kind} op",
-                    code="E201",
-                    help=f"it runs: {', '.join(sorted(engine.KINDS))}",
-                )
-    for _, engine in sorted(machine.engines.items()):
-        if engine.can_run(op):
-            return engine
-    raise Unsupported(
-        f"no engine of {machine.spec.name} runs {op.kind} ops, and {path} is one",
-        code="E302",
-        help="add an engine of a kind that does: see `archsim list components`",
-    )
-
-
-def _stages(graph: OpGraph, machine: Machine, block: Block, used: set[str]) -> list[Stage]:
+def _stages(
+    graph: OpGraph, machine: Machine, block: Block, used: set[str], accumulator_bits: int
+) -> list[Stage]:
     readers: dict[str, list[int]] = {}
     writer: dict[str, int] = {}
     for i, op in enumerate(block.ops):
@@ -171,107 +167,108 @@ def _stages(graph: OpGraph, machine: Machine, block: Block, used: set[str]) -> l
         if i in done:
             continue
         path = f"{block.name}/{op.name}"
-        engine = _engine(machine, path, op, used)
+        engine = engine_of(machine, path, op, used)
+        if _pipelined(machine, path, op, engine, used):
+            found = _region_stages(graph, machine, block, i, used, accumulator_bits)
+            stages += found
+            done.update(range(i, i + sum(len(stage.ops) for stage in found)))
+            continue
         ops, vector, template = [op], None, ""
-        attention = _attention(block, i, readers, outside)
-        if attention and rule_option(machine, path, op, "dataflow", used) == FLASH:
-            template, ops = FLASH, [block.ops[j] for j in attention]
+        attention = attention_chain(block, i, readers, outside)
+        asked = rule_option(machine, path, op, "dataflow", used) if attention else None
+        if asked == AUTO and isinstance(engine, SystolicArray | KernelEngine):
+            asked = FLASH
+        if asked and covers_attention(asked):
+            template, ops = asked, [block.ops[j] for j in attention]
             done.update(attention)
-            unit = _engine(machine, f"{block.name}/{ops[1].name}", ops[1], used)
+            unit = engine_of(machine, f"{block.name}/{ops[1].name}", ops[1], used)
             if not isinstance(unit, VectorEngine):
                 raise InputError(f"{path}: its softmax needs a vector unit", code="E201")
             vector = unit
         elif op.is_mac and len(op.writes) == 1:
-            how = rule_option(machine, path, op, "fuse", used) or "elementwise"
-            while how != "none":
-                tail = ops[-1].writes[0].tensor
-                nexts = readers.get(tail, [])
-                if len(set(nexts)) != 1 or tail in outside or len(ops[-1].writes) != 1:
-                    break
-                follower = block.ops[nexts[0]]
-                ready = all(writer.get(a.tensor, -1) <= i or a.tensor == tail
-                            for a in follower.reads)  # fmt: skip
-                alike = follower.kind is Kind.VECTOR and follower.points() == _outputs(op)
-                if not (ready and alike) or (follower.reduces and how != "reductions"):
-                    break
-                unit = _engine(machine, f"{block.name}/{follower.name}", follower, used)
-                if not isinstance(unit, VectorEngine):
-                    break
-                vector = unit
-                ops.append(follower)
-                done.add(nexts[0])
+            tail, vector = _tail(machine, block, i, (readers, writer, outside), used)
+            ops += [block.ops[j] for j in tail]
+            done.update(tail)
         stage = Stage(block.name, tuple(ops), engine, vector, template)
         stages.append(_launched(stage, machine, used))
     return stages
 
 
-def _attention(
-    block: Block, at: int, readers: dict[str, list[int]], outside: set[str]
-) -> list[int]:
-    """Places of scores, softmax and values that begin at an op; empty where they are no chain."""
-    if block.ops[at].op_class != "attention_score":
-        return []
-    chain = [at]
-    while block.ops[chain[-1]].op_class != "attention_value":
-        written = block.ops[chain[-1]].writes
-        nexts = {j for a in written for j in readers.get(a.tensor, ())}
-        if len(nexts) != 1 or any(a.tensor in outside for a in written):
-            return []
-        chain += nexts
-    return chain
+def _tail(
+    machine: Machine,
+    block: Block,
+    at: int,
+    flow: tuple[MappingType[str, list[int]], MappingType[str, int], set[str]],
+    used: set[str],
+) -> tuple[list[int], VectorEngine | None]:
+    """Places of the vector ops that take the tiles of a MAC op on, and the engine that runs them.
+
+    `flow` says who reads and who writes each tensor of the block, and which ones others read.
+    """
+    readers, writer, outside = flow
+    op, last, found = block.ops[at], block.ops[at], list[int]()
+    vector: VectorEngine | None = None
+    how = rule_option(machine, f"{block.name}/{op.name}", op, "fuse", used) or "elementwise"
+    while how != "none":
+        tail = last.writes[0].tensor
+        nexts = set(readers.get(tail, []))
+        if len(nexts) != 1 or tail in outside or len(last.writes) != 1:
+            break
+        (place,) = nexts
+        last = block.ops[place]
+        ready = all(writer.get(a.tensor, -1) <= at or a.tensor == tail for a in last.reads)
+        alike = last.kind is Kind.VECTOR and last.points() == outputs(op)
+        if not (ready and alike) or (last.reduces and how != "reductions"):
+            break
+        unit = engine_of(machine, f"{block.name}/{last.name}", last, used)
+        if not isinstance(unit, VectorEngine):
+            break
+        vector = unit
+        found.append(place)
+    return found, vector
+
+
+def _pipelined(machine: Machine, path: str, op: Op, engine: Engine, used: set[str]) -> bool:
+    """True for an op of a region: on a fabric, where no rule says that it runs otherwise."""
+    if not takes(engine, op):
+        return False
+    return rule_option(machine, path, op, "fuse", used) in (None, "region")
+
+
+def least_room_bytes(graph: OpGraph, machine: Machine) -> int:
+    """On-chip bytes that a stage which runs alone has, however much else may stay there."""
+    allowed, whole = machine.spec.placement.activations, machine.sram.capacity_bytes
+    stays = not allowed or machine.sram.name in allowed
+    stream = whole - int(whole * ACTIVATION_SHARE) if stays else whole
+    return PAGES * max(1, stream // (PAGES * len(graph.networks)))
+
+
+def _region_stages(
+    graph: OpGraph, machine: Machine, block: Block, at: int, used: set[str], accumulator_bits: int
+) -> list[Stage]:
+    """Regions of the ops of a block from one on that may be in one."""
+    ops = [block.ops[at]]
+    engine = engine_of(machine, f"{block.name}/{ops[0].name}", ops[0], used)
+    room = least_room_bytes(graph, machine)
+    planner = cautious(graph, machine, engine, room, accumulator_bits)
+    for op in block.ops[at + 1 :]:
+        path = f"{block.name}/{op.name}"
+        if engine_of(machine, path, op, used) is not engine:
+            break
+        if not _pipelined(machine, path, op, engine, used):
+            break
+        ops.append(op)
+    return [
+        _launched(Stage(block.name, some, engine, leaves=leaves), machine, used)
+        for some, leaves in regions(planner, block, ops)
+    ]
 
 
 def _launched(stage: Stage, machine: Machine, used: set[str]) -> Stage:
     """A stage with what its engine spends before it starts, if that engine launches kernels."""
-    launch = stage.engine.spec.launch
+    launch = stage.engine.launch_s
     if launch is None:
         return stage
     how = rule_option(machine, stage.path, stage.ops[0], "launch", used) or "own"
     ps = round(launch * PS_PER_S) if how == "own" else 0
     return replace(stage, exclusive=True, launch_ps=ps)
-
-
-def _outputs(op: Op) -> int:
-    """Output elements of a MAC op, ragged extents counted."""
-    reduced = {"K"} if op.kind is Kind.GEMM else {"IC", "FH", "FW"}
-    total = 0
-    for count, ranks in op.cases():
-        size = count
-        for rank, extent in ranks.items():
-            size *= 1 if rank in reduced else extent
-        total += size
-    return total
-
-
-def check_capacity(graph: OpGraph, machine: Machine, resident: frozenset[str]) -> dict[str, int]:
-    """Bytes that DRAM must hold, by role.
-
-    Raises:
-        Infeasible: E401 with the shortfall when they do not fit.
-    """
-    spilled: dict[str, Tensor] = {
-        a.tensor: graph.tensors[a.tensor]
-        for _, op in graph.ops()
-        for a in (*op.reads, *op.writes)
-        if graph.tensors[a.tensor].role is Role.ACTIVATION and a.tensor not in resident
-    }
-    need = {
-        "weights": graph.stored_bytes(Role.WEIGHT),
-        "kv_cache": graph.stored_bytes(Role.KV_CACHE),
-        "activations": sum(t.bytes for t in spilled.values()),
-    }
-    total, dram = sum(need.values()), machine.dram
-    if total > dram.capacity_bytes:
-        from archsim.core.units import format_bytes
-
-        parts = ", ".join(f"{role} {format_bytes(n)}" for role, n in need.items())
-        raise Infeasible(
-            f"{graph.name} needs {format_bytes(total)}, {dram.name} holds "
-            f"{format_bytes(dram.capacity_bytes)} "
-            f"(short by {format_bytes(total - dram.capacity_bytes)})",
-            code="E401",
-            help=f"{parts}; narrower dtypes, a smaller batch, or "
-            f"--set memory.{dram.name}.capacity=...",
-            details={"need_bytes": need, "capacity_bytes": dram.capacity_bytes},
-        )
-    return need

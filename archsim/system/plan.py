@@ -8,33 +8,44 @@ from math import prod
 from typing import Any
 
 from archsim.components.base import KernelEngine, MacEngine, VectorEngine
+from archsim.components.spatial_array import SpatialArray
 from archsim.core.errors import ArchsimError, Infeasible, InputError, Unmappable
 from archsim.dataflows.base import dataflows
 from archsim.ir.graph import OpGraph
 from archsim.ir.mapping import Mapping
-from archsim.ir.op import Access, Kind, Op
+from archsim.ir.op import Access, Op
 from archsim.ir.problem import Problem, problem
 from archsim.ir.target import Target
-from archsim.ir.tensor import Role
+from archsim.system import mapper
 from archsim.system.array_cost import array_cost
 from archsim.system.build import Machine
 from archsim.system.cached_share import idle_rules
+from archsim.system.capacity import check_capacity
+from archsim.system.cascade import cascade_stage, is_cascade
+from archsim.system.cascade_linear import is_linear, linear_stage
 from archsim.system.expert_cache import cache_experts
 from archsim.system.flash import flash_stage
 from archsim.system.homes import Homes
 from archsim.system.kernel import kernel_stage
+from archsim.system.nest_matrix import matrix_mapping
+from archsim.system.nest_stage import nest_stage
+from archsim.system.nest_written import refuse_elsewhere, written
+from archsim.system.parameters import is_parameter
 from archsim.system.place import (
+    FLASH,
     PAGES,
     Plan,
     Stage,
     StagedBlock,
-    check_capacity,
-    rule_option,
     stage_blocks,
 )
+from archsim.system.region_stage import is_region, region_stage
 from archsim.system.residency import choose_resident
 from archsim.system.room import Room, no_rate
+from archsim.system.rules import rule_option
+from archsim.system.stream import stream_stage
 from archsim.system.tiers import settle
+from archsim.system.unsuited import unsuited
 
 
 def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
@@ -45,7 +56,7 @@ def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
         Unsupported: when no engine runs an op.
     """
     graph, experts = cache_experts(graph, machine.spec.placement.experts)
-    blocks, used = stage_blocks(graph, machine)
+    blocks, used = stage_blocks(graph, machine, accumulator_bits)
     resident, resident_bytes = choose_resident(graph, machine, blocks)
     kept = resident | _inside(blocks)
     homes = Homes()
@@ -53,7 +64,7 @@ def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
         homes = settle(graph, machine, blocks, kept, experts)
     need = homes.need() or check_capacity(graph, machine, kept)
     stream = machine.sram.capacity_bytes - resident_bytes
-    page = max(1, stream // PAGES)
+    page = max(1, stream // (PAGES * len(graph.networks)))
     budget = page * (PAGES // 2)  # two stages in flight, each with half the room
     staged = []
     room = Room(graph, machine, resident, budget, accumulator_bits, used)
@@ -86,12 +97,39 @@ def _inside(blocks: Sequence[StagedBlock]) -> frozenset[str]:
 
 
 def _chosen(stage: Stage, room: Room) -> Stage:
-    """A stage with its tiles, as its engine and template choose them."""
-    if isinstance(stage.engine, KernelEngine):
-        return kernel_stage(stage, room)
-    if stage.template:
-        return flash_stage(stage, room)
-    return _mac_stage(stage, room) if stage.ops[0].is_mac else _vector_stage(stage, room)
+    """A stage with its tiles.
+
+    Raises:
+        Infeasible: when no tile fits on chip.
+        Unsupported: for a dataflow that does not suit its engine.
+    """
+    try:
+        return _mapped(stage, room)
+    except Unmappable as error:
+        if error.code != "E302":
+            raise
+        raise unsuited(error, stage, room) from None
+
+
+def _mapped(stage: Stage, room: Room) -> Stage:
+    """A stage with its tiles, as its engine and template choose them: the first way that holds."""
+    refuse_elsewhere(stage, room)
+    array = isinstance(stage.engine, SpatialArray) and stage.template in ("", FLASH)
+    ways = (
+        (stage.ops[0].stream is not None, stream_stage),
+        (isinstance(stage.engine, KernelEngine), kernel_stage),
+        (is_linear(stage, room), linear_stage),
+        (array, _nested_stage),
+        (is_cascade(stage.template), cascade_stage),
+        (bool(stage.template), flash_stage),
+        (is_region(stage), region_stage),
+        (stage.ops[0].is_mac, _mac_stage),
+    )
+    return next((way for holds, way in ways if holds), _vector_stage)(stage, room)
+
+
+def _nested_stage(stage: Stage, room: Room) -> Stage:
+    return nest_stage(stage, room, _fused(stage, room.graph, room.resident))
 
 
 def touched_bits(graph: OpGraph, access: Access) -> int:
@@ -104,8 +142,8 @@ def _mac_stage(stage: Stage, room: Room) -> Stage:
     assert isinstance(engine, MacEngine)
     view = problem(op, graph.tensors, room.accumulator_bits)
     dtype = graph.tensors[op.reads[1].tensor].dtype.computes_as
-    if dtype not in engine.dtypes:
-        raise no_rate(stage.path, dtype, engine)
+    if not engine.takes(view.weight):
+        raise no_rate(stage.path, dtype, engine, view.weight)
     rows, cols, count = engine.grid
     objective = rule_option(machine, stage.path, op, "objective", room.used) or "latency"
     target = Target(
@@ -114,25 +152,34 @@ def _mac_stage(stage: Stage, room: Room) -> Stage:
         cols=cols,
         count=count,
         clock_hz=engine.clock_hz,
-        # cycles first: the stage may take all the room, and then runs alone
-        buffer_bytes=room.budget_bytes * (2 if objective == "compute" else 1),
+        # cycles first, or memories for each operand: the stage may take all, and then runs alone
+        buffer_bytes=room.budget_bytes
+        * (2 if objective == "compute" or engine.limits.get("operand_bytes") else 1),
         dram_bytes_per_s=machine.dram.bytes_per_s,
         dram_latency_s=machine.dram.latency_ps / 1e12,
         depth=machine.dma.spec.depth,
         cost=array_cost(engine, view, machine, dtype),
         resident=room.resident,
         objective=objective,
+        **engine.limits,
         **_fused(stage, graph, room.resident),
     )
-    name = rule_option(machine, stage.path, op, "dataflow", room.used)
-    alike = _likeness(stage, view, target, name, room)
-    if alike not in room.mapped:
-        room.mapped[alike] = _map(stage, view, target, name)
-    mapping = replace(room.mapped[alike], problem=view)
+    searched = None
+    if given := written(stage, room):
+        mapping = matrix_mapping(given, view, target)
+    elif wanted := mapper.options(stage, room):
+        mapping, searched = mapper.search(stage, view, target, room, wanted)
+    else:
+        name = rule_option(machine, stage.path, op, "dataflow", room.used)
+        alike = _likeness(stage, view, target, name, room)
+        if alike not in room.mapped:
+            room.mapped[alike] = _map(stage, view, target, name)
+        mapping = replace(room.mapped[alike], problem=view)
+    mapping = replace(mapping, lies=engine.lies(mapping.tile, view.weight))
     held = sum(b.bytes for b in mapping.buffers.values())
     tile = mapping.tile
     held += target.depth * (tile["b"] * tile["m"] * tile["n"] * target.fused_bits // 8)
-    return replace(stage, mapping=mapping, room_bytes=held)
+    return replace(stage, mapping=mapping, room_bytes=held, searched=searched)
 
 
 def _likeness(
@@ -143,9 +190,9 @@ def _likeness(
     operands = (*op.reads[:2], op.writes[0])
     dtype = room.graph.tensors[op.reads[1].tensor].dtype
     return (
-        target.engine, target.objective, target.buffer_bytes, name, op.kind, op.window,
+        target.engine, target.objective, target.buffer_bytes, name, op.kind, op.window, op.repeated,
         tuple(sorted(op.ranks.items())), view.cases, tuple(sorted(view.bits.items())), dtype,
-        view.extra_bytes, tuple(a.tensor in room.resident for a in operands),
+        view.extra_bytes, view.zeros, tuple(a.tensor in room.resident for a in operands),
         target.fused, target.fused_bits, target.whole_rows,
         tuple(stage.vector.lane_cycles(o) for o in stage.ops[1:]) if stage.vector else (),
     )  # fmt: skip
@@ -236,11 +283,3 @@ def moved_bytes(op: Op, graph: OpGraph, resident: frozenset[str], parts: int) ->
         else:
             per_row += -(-size // parts)
     return per_row, whole
-
-
-def is_parameter(op: Op, graph: OpGraph, access: Access) -> bool:
-    """True for an operand that every row shares, such as a norm's scale: read once per op."""
-    tensor = graph.tensors[access.tensor]
-    touched = tensor.elements if access.touched is None else access.touched
-    shared = touched <= op.points() // op.rows()
-    return op.kind is not Kind.GATHER and tensor.role is Role.WEIGHT and shared

@@ -6,27 +6,31 @@ from collections.abc import Iterable
 
 from archsim.components.base import MacEngine
 from archsim.interconnect.dma import Dma
+from archsim.ir.cascade_mapping import CascadeMapping
+from archsim.ir.line import LINE, line_of
 from archsim.ir.mapping import Mapping
+from archsim.ir.nest import NestMapping
 from archsim.ir.record import (
     BoundRecord,
     FoldRecord,
     MachineRecord,
     MemoryRecord,
-    Price,
     RowRecord,
     RunRecord,
     StageRecord,
     TierRecord,
 )
-from archsim.system.build import Machine
+from archsim.ir.region import RegionMapping
+from archsim.ir.tensor import DType
 from archsim.system.expert_cache import expert_records
 from archsim.system.homes import tier_bytes
+from archsim.system.nest_stage import busy_pct, cells_used
 from archsim.system.place import Plan, Stage
+from archsim.system.prices import price
 from archsim.system.simulate import Timed
+from archsim.system.stream import compute_type
+from archsim.system.stream_record import stream_records
 from archsim.system.unheard import unheard
-
-# counts that measure and spend nothing
-FREE = {"array", "skipped", "staging", "vector.points", "vector.cycles"}
 
 
 def record(plan: Plan, bound: BoundRecord, timed: Timed | None) -> RunRecord:
@@ -65,6 +69,8 @@ def record(plan: Plan, bound: BoundRecord, timed: Timed | None) -> RunRecord:
         stages=tuple(_stage(stage, repeats) for stage, repeats in stages),
         rows=rows,
         banks=book.banks,
+        streams=tuple(stream_records(plan, book, run)),
+        launches=sum(n for s, n in zip(book.stages, book.repeats, strict=True) if s.launched),
         folds=tuple(FoldRecord(f.loop, f.period, f.simulated, f.counted)
                     for f in folds if f.loop in {b.block.name for b in plan.blocks}),
         steps=run.steps if run else 0,
@@ -121,21 +127,35 @@ def _stage(stage: Stage, repeats: int) -> StageRecord:
     return StageRecord(
         stage.path,
         " + ".join(op.name for op in stage.ops[1:]),
-        stage.ops[0].op_class,
+        "region" if len(stage.ops) > 1 and _is_region(stage) else stage.ops[0].op_class,
         stage.engine.name,
         mapping.dataflow if mapping else "streaming",
-        mapping is not None,
+        mapping is not None and any(op.is_mac for op in stage.ops),
         repeats,
         _mapping_eff_pct(stage),
+        cells_used(stage),
     )
+
+
+def _is_region(stage: Stage) -> bool:
+    """True where ops of any class run side by side, with the chip to themselves."""
+    return isinstance(stage.mapping, RegionMapping)
 
 
 def _mapping_eff_pct(stage: Stage) -> float | None:
     """Share of the array's cells that hold work, mean over the folds, in percent."""
     mapping = stage.mapping
-    if not isinstance(mapping, Mapping) or not isinstance(stage.engine, MacEngine):
+    if isinstance(mapping, CascadeMapping):
+        return mapping.busy_pct
+    if not isinstance(stage.engine, MacEngine):
+        return None
+    if isinstance(mapping, NestMapping):
+        return busy_pct(mapping, stage.engine)
+    if not isinstance(mapping, Mapping):
         return None
     high, wide, _ = stage.engine.grid
+    if mapping.stationary == LINE:
+        return _line_eff_pct(mapping, high, wide)
     along = {"weight": ("k", "n"), "input": ("k", "m"), "output": ("m", "n")}[mapping.stationary]
     used = cells = 0
     for e in mapping.problem.cases:
@@ -143,6 +163,15 @@ def _mapping_eff_pct(stage: Stage) -> float | None:
         used += e.b * rows * cols
         cells += e.b * -(-rows // high) * -(-cols // wide) * high * wide
     return 100.0 * used / cells
+
+
+def _line_eff_pct(mapping: Mapping, high: int, wide: int) -> float:
+    """The same where each row of cells holds a line: positions that a stride skips hold no work."""
+    line, e = line_of(mapping.problem.op), mapping.problem.largest
+    assert line is not None
+    outputs = e.b * e.m
+    folds = -(-(outputs // line.outputs) // high) * line.parts(wide)
+    return 100.0 * outputs / (folds * high * wide)
 
 
 def _machine(plan: Plan, keys: list[str]) -> MachineRecord:
@@ -158,57 +187,25 @@ def _machine(plan: Plan, keys: list[str]) -> MachineRecord:
         machine.leakage_w(),
         {key: price(machine, key) for key in keys},
         {x.name: (x.spec.from_, x.spec.to) for x in machine.links.values() if isinstance(x, Dma)},
+        machine.spec.budgets.limits(),
     )
 
 
 def _engine_peaks(plan: Plan) -> dict[str, float]:
     """Peak FLOP/s of each engine at the element type of most of the MACs."""
-    macs: dict[str, int] = {}
+    macs: dict[DType, int] = {}
     for block, op in plan.graph.ops():
-        if op.is_mac:
-            name = plan.graph.tensors[op.reads[1].tensor].dtype.computes_as
-            macs[name] = macs.get(name, 0) + block.count * op.macs()
+        if op.macs():
+            weight = compute_type(op, plan.graph)
+            macs[weight] = macs.get(weight, 0) + block.count * op.macs()
     if not macs:
         return {}
-    dtype = max(sorted(macs), key=macs.__getitem__)
-    return {e.name: 2 * e.macs_per_s(dtype) for e in plan.machine.mac_engines}
+    most = max(sorted(macs, key=lambda d: d.name), key=macs.__getitem__)
+    return {e.name: 2 * e.peak(most) for e in plan.machine.mac_engines}
 
 
 def _tiles_bytes(plan: Plan) -> int:
     """Most room that the tiles of stages in flight take together."""
-    rooms = [stage.room_bytes for block in plan.blocks for stage in block.stages]
-    return min(plan.stream_bytes, 2 * max(rooms, default=0))
-
-
-def price(machine: Machine, key: str) -> Price | None:
-    """Energy row of a count such as `mac.bf16` or `dram.read.weight.in`; None if it is free.
-
-    Raises:
-        InputError: for an action without a row in the machine's table.
-    """
-    kind, _, action = key.partition(".")
-    owner, _, action_there = action.partition(".")
-    if kind in FREE or key in FREE:
-        return None
-    if kind == "sram":
-        spec = machine.sram.spec
-        macro = machine.table.sram(spec.capacity, spec.width_bits, spec.banks)
-        row, component = macro.read if action == "read" else macro.write, machine.sram.name
-    elif kind == "dram":
-        row = machine.table.of(machine.dram.energy_class(), action.partition(".")[0])
-        component = machine.dram.name
-    elif kind == "tier":
-        memory = machine.memories[owner]
-        row = machine.table.of(memory.energy_class(), action_there.partition(".")[0])
-        component = owner
-    elif kind == "reopen":
-        row, component = machine.table.of(machine.memories[owner].energy_class(), kind), owner
-    elif kind == "dma":
-        row, component = machine.table.of("dma", action), machine.dma.name
-    elif kind == "hop":
-        if action_there != "taken":
-            return None  # the same bytes at its other end
-        row, component = machine.table.of("dma", "transfer"), owner
-    else:
-        row, component = machine.table.of(kind, action), kind
-    return Price(component, row.pj, row.source, row.accuracy)
+    stages = [stage for block in plan.blocks for stage in block.stages]
+    rooms = [stage.room_bytes * (1 if _is_region(stage) else 2) for stage in stages]
+    return min(plan.stream_bytes, max(rooms, default=0))

@@ -20,12 +20,13 @@ def choose_resident(
 
     Smallest first, each one admitted when every point of the program still has room. A tensor
     lives from the stage that writes it until the sequencer's window has passed its last reader.
-    Tensors that enter or leave the graph do so through DRAM.
+    Tensors that enter or leave the graph do so through DRAM. Networks that run at once have an
+    equal share of the room each.
     """
     allowed = machine.spec.placement.activations
     if allowed and machine.sram.name not in allowed:
         return frozenset(), 0
-    budget = int(machine.sram.capacity_bytes * ACTIVATION_SHARE)
+    budget = int(machine.sram.capacity_bytes * ACTIVATION_SHARE) // len(graph.networks)
     lives = _lives(graph, blocks)
     levels = [[0] * len(b.stages) for b in blocks]
     resident: set[str] = set()
@@ -39,7 +40,11 @@ def choose_resident(
         else:
             resident.update(names)
     _refuse_spills(graph, machine, set(lives) - resident)
-    return frozenset(resident), max((max(level, default=0) for level in levels), default=0)
+    most = dict.fromkeys(graph.networks, 0)
+    for block, level in zip(blocks, levels, strict=True):
+        name = block.block.network
+        most[name] = max(most[name], *level)
+    return frozenset(resident), sum(most.values())
 
 
 def _refuse_spills(graph: OpGraph, machine: Machine, spilled: set[str]) -> None:

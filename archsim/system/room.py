@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 from archsim.components.base import MacEngine
 from archsim.core.errors import Unsupported
+from archsim.dataflows._auto import Found
+from archsim.dataflows._nest_fit import Fit
 from archsim.ir.graph import OpGraph
 from archsim.ir.mapping import Mapping
-from archsim.ir.tensor import DTYPES
+from archsim.ir.tensor import DTYPES, DType
 from archsim.system.build import Machine
 
 
@@ -22,6 +24,8 @@ class Room:
         accumulator_bits: width of partial sums.
         used: rules that matched an op; added to as rules are looked up.
         mapped: tiles found so far, by what their choice depends on.
+        nests: the same of nests on spatial arrays.
+        searched: answers of the mapper so far, by the hash of what they depend on.
     """
 
     graph: OpGraph
@@ -31,10 +35,20 @@ class Room:
     accumulator_bits: int
     used: set[str]
     mapped: dict[tuple[object, ...], Mapping] = field(default_factory=dict)
+    nests: dict[tuple[object, ...], Fit] = field(default_factory=dict)
+    searched: dict[str, Found] = field(default_factory=dict)
 
 
-def no_rate(path: str, dtype: str, engine: MacEngine) -> Unsupported:
-    """The refusal of a stage whose element type the engine does not multiply."""
+def no_rate(path: str, dtype: str, engine: MacEngine, weight: DType | None = None) -> Unsupported:
+    """The refusal of a stage whose element type the engine does not multiply.
+
+    Args:
+        path: of the stage.
+        dtype: name of the type that its MACs run at.
+        engine: that has no rate for it.
+        weight: what it multiplies by, where its form of storage has a name of its own.
+    """
+    form = f"multiplies by {weight.name}, which " if weight and weight.name != dtype else ""
     stored = (
         [
             d
@@ -50,8 +64,23 @@ def no_rate(path: str, dtype: str, engine: MacEngine) -> Unsupported:
         if (names := [d.name for d in stored if d.math == math])
     ]
     setting = f"--set engines.{engine.name}.rates.{dtype}=1"
+    if not hasattr(engine.spec, "rates"):  # one whose cycles follow from bits
+        return _too_wide(path, weight or DTYPES[dtype], engine)
     return Unsupported(
-        f"{path} computes in {dtype}, and engine {engine.name} has no rate for it",
+        f"{path} {form}computes in {dtype}, and engine {engine.name} has no rate for it",
         code="E302",
         help=f"{'; or '.join([*ways, setting])}, or one of: {', '.join(engine.dtypes)}",
+        details={"path": f"engines.{engine.name}"},
+    )
+
+
+def _too_wide(path: str, weight: DType, engine: MacEngine) -> Unsupported:
+    """The refusal of an engine that takes weights by their bits."""
+    return Unsupported(
+        f"{path} multiplies by {weight.name} of {weight.bits} bits, and engine {engine.name} does "
+        "not take it",
+        code="E302",
+        help=f"it takes {', '.join(engine.dtypes)}, integers and narrower forms, of at most "
+        f"{engine.spec.max_bits} bits",
+        details={"path": f"engines.{engine.name}"},
     )

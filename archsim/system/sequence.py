@@ -7,77 +7,89 @@ retire in order, so a unit waits only for the latest of the stages that it depen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from archsim.ir.cascade_mapping import CascadeMapping
 from archsim.ir.flash import FlashMapping
 from archsim.ir.kernel import KernelMapping
-from archsim.ir.record import BankRecord
+from archsim.ir.nest import NestMapping
+from archsim.ir.region import RegionMapping
+from archsim.ir.stream_mapping import StreamMapping
 from archsim.ir.tensor import Role
-from archsim.sim.check import check_form
-from archsim.sim.program import Leaf, Loop, Program
-from archsim.system.bank_cost import BankCost, Streams
+from archsim.sim.program import Leaf, Loop
+from archsim.system.bank_cost import BankCost
+from archsim.system.cascade_rows import CascadeWriter
 from archsim.system.flash_rows import FlashWriter
 from archsim.system.kernel_rows import KernelWriter
 from archsim.system.mac_rows import MacWriter
+from archsim.system.nest_rows import NestWriter
 from archsim.system.place import PAGES, WINDOW, Plan, Stage, StagedBlock
+from archsim.system.region_rows import RegionWriter
 from archsim.system.rows import ISSUE, RETIRE, Book, Draft
 from archsim.system.staging import give_room, settle_depths, take_room
+from archsim.system.stream_rows import StreamWriter
 from archsim.system.vector_rows import VectorWriter
 from archsim.system.writer import Part, Writer
 
 BEFORE = -1  # waits for what an earlier block, or the iteration before, has written
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """A program and what its rows mean: counts by row id, stages by op label."""
+@dataclass
+class Shared:
+    """What the sequencers of networks that run at once have in common."""
 
-    program: Program
-    counts: tuple[dict[str, int], ...]
-    stages: tuple[Stage, ...]
-    repeats: tuple[int, ...]  # by stage
-    holds: tuple[dict[str, int], ...]  # by row: bytes taken up, or given back, by memory
-    banks: tuple[BankRecord, ...] = ()  # what stages did to memories with banks
+    book: Book
+    costs: BankCost | None
+    stages: list[Stage] = field(default_factory=list)
+    repeats: list[int] = field(default_factory=list)
+
+
+Pieces = list[list[Loop | Leaf]]  # of each stage of a block: its rows, issue to retirement
 
 
 class Sequencer:
-    """Weaves the rows of all stages into one program."""
+    """Weaves the rows of all stages of a plan, or of one network of it, into a program."""
 
-    def __init__(self, plan: Plan, *, banks: Streams | None = None, exact: bool = False) -> None:
+    def __init__(self, plan: Plan, shared: Shared, network: str = "") -> None:
         self.plan = plan
-        self.book = Book()
-        self.costs = None if banks is None else BankCost(self.book, plan, banks, exact=exact)
-        self.issue = self.book.unit("issue", ISSUE)
-        self.retire = self.book.unit("retire", RETIRE)
-        self.window = self.book.channel("window", self.issue, self.retire, WINDOW)
-        self.pages = self.book.channel("pages", self.issue, self.retire, PAGES)
-        self.stages: list[Stage] = []
-        self.repeats: list[int] = []
+        self.book, self.costs = shared.book, shared.costs
+        self.stages, self.repeats = shared.stages, shared.repeats
+        self.tag = f"@{network}" if network else ""  # of units and channels that are its own
+        self.issue = self.book.unit(f"issue{self.tag}", ISSUE)
+        self.retire = self.book.unit(f"retire{self.tag}", RETIRE)
+        self.window = self.book.channel(f"window{self.tag}", self.issue, self.retire, WINDOW)
+        self.pages = self.book.channel(f"pages{self.tag}", self.issue, self.retire, PAGES)
         self.written: set[str] = set()
 
-    def schedule(self) -> Schedule:
-        """The whole program."""
-        tree: list[Loop | Leaf] = []
-        for block in self.plan.blocks:
-            tree += self._block(block)
-        return Schedule(
-            self.book.close(tree),
-            self.book.counts(),
-            tuple(self.stages),
-            tuple(self.repeats),
-            self.book.holds(),
-            tuple(self.costs.records) if self.costs else (),
-        )
+    def enter(self, block: StagedBlock) -> int:
+        """Make the stages of a block known; returns the label of the first."""
+        self.stages.extend(block.stages)
+        self.repeats.extend(block.block.count for _ in block.stages)
+        return len(self.stages) - len(block.stages)
 
-    def _block(self, block: StagedBlock) -> list[Loop | Leaf]:
+    def block(self, block: StagedBlock) -> list[Loop | Leaf]:
+        """A block, all its iterations in a loop."""
         count = block.block.count
-        base = len(self.stages)
-        writers = []
-        for stage in block.stages:
-            self.stages.append(stage)
-            self.repeats.append(count)
-            kind = writer_of(stage)
-            writers.append(kind(self.book, self.plan, stage, len(self.stages) - 1))
+        before, pieces, after = self._iteration(block, self.enter(block), count)
+        body = tuple(node for piece in pieces for node in piece)
+        if count == 1:
+            return [*before, *body]
+        return [*before, Loop(count, body, name=block.block.name, block=True), *after]
+
+    def once(self, block: StagedBlock, base: int) -> Pieces:
+        """One iteration of a block that was entered, stage by stage."""
+        alone = replace(block, block=replace(block.block, count=1))
+        before, pieces, _ = self._iteration(alone, base, 1)
+        return [[*before, *pieces[0]], *pieces[1:]]
+
+    def _iteration(
+        self, block: StagedBlock, base: int, count: int
+    ) -> tuple[list[Loop | Leaf], Pieces, list[Loop | Leaf]]:
+        """What comes before a block's iterations, one of them stage by stage, and what after."""
+        writers = [
+            writer_of(stage)(self.book, self.plan, stage, base + j)
+            for j, stage in enumerate(block.stages)
+        ]
         parts: list[Part] = []
         entries: list[list[Draft]] = []
         opened: list[dict[str, int]] = []
@@ -88,23 +100,21 @@ class Sequencer:
             parts.append(part)
             entries.append([r for r in part.first.values() if set(r.take) <= part.staged])
         told, gates = self._waits(block, parts, [w.needs for w in writers])
-        body: list[Loop | Leaf] = []
+        pieces: Pieces = []
         for j, part in enumerate(parts):
             tell = told.get(j, []) + (told.get(BEFORE, []) if j == len(parts) - 1 and count > 1
                                       else [])  # fmt: skip
-            body += take_room(writers[j], self.retire)
-            waiting = gates.get(j, [])
-            body.append(self._issue(block.stages[j], base + j, entries[j], waiting, opened[j]))
-            body += part.tree
-            body.append(self._retire(writers[j], tell))
+            issue = self._issue(block.stages[j], base + j, entries[j], gates.get(j, []), opened[j])
+            pieces.append([
+                *take_room(writers[j], self.retire), issue, *part.tree,
+                self._retire(writers[j], tell),
+            ])  # fmt: skip
         self.written.update(name for stage in block.stages for name in stage.writes)
         before: list[Loop | Leaf] = []
         after: list[Loop | Leaf] = []
         if told.get(BEFORE):
             before = [self.book.leaf([self._tell(Draft(self.retire, base), told[BEFORE])])]
-        if count == 1:
-            return [*before, *body]
-        if told.get(BEFORE):  # what the last iteration told nobody waits for
+        if count > 1 and told.get(BEFORE):  # what the last iteration told nobody waits for
             drains = []
             for unit in told[BEFORE]:
                 row = Draft(self._gate(unit), base)
@@ -112,8 +122,7 @@ class Sequencer:
                 row.free.append(self._dep(unit, 1))
                 drains.append(row)
             after = [self.book.leaf(drains)]
-        loop = Loop(count, tuple(body), name=block.block.name, block=True)
-        return [*before, loop, *after]
+        return before, pieces, after
 
     def _waits(
         self, block: StagedBlock, parts: list[Part], needs: list[dict[int, set[str]]]
@@ -154,7 +163,7 @@ class Sequencer:
 
     def _dep(self, unit: int, depth: int) -> int:
         name = self.book.name(unit)
-        return self.book.shared(f"results>{name}", self.retire, self._gate(unit), depth)
+        return self.book.shared(f"results>{name}{self.tag}", self.retire, self._gate(unit), depth)
 
     def _gate(self, unit: int) -> int:
         """Who waits for results on behalf of a unit: itself, or a gate before a shared port.
@@ -164,10 +173,11 @@ class Sequencer:
         """
         if not self.book.is_shared(unit):
             return unit
-        return self.book.unit(f"{self.book.name(unit)}.gate", ISSUE)
+        return self.book.unit(f"{self.book.name(unit)}.gate{self.tag}", ISSUE)
 
     def _gated(self, unit: int) -> int:
-        return self.book.shared(f"gate>{self.book.name(unit)}", self._gate(unit), unit, WINDOW)
+        name = f"gate>{self.book.name(unit)}{self.tag}"
+        return self.book.shared(name, self._gate(unit), unit, WINDOW)
 
     def _tell(self, row: Draft, units: list[int]) -> Draft:
         for unit in units:
@@ -194,7 +204,7 @@ class Sequencer:
         go = Draft(self.issue, index, dur_ps=stage.launch_ps, counts=counts)
         for row in entries:
             channel = self.book.shared(
-                f"go>{self.book.name(row.unit)}", self.issue, row.unit, WINDOW
+                f"go>{self.book.name(row.unit)}{self.tag}", self.issue, row.unit, WINDOW
             )
             go.reserve.append(channel)
             go.put.append(channel)
@@ -213,7 +223,8 @@ class Sequencer:
         stage, index, part = writer.stage, writer.index, writer.part
         row = Draft(self.retire, index)
         for unit in (part.finisher, *sorted(part.drains)):
-            done = self.book.shared(f"done<{self.book.name(unit)}", unit, self.retire, WINDOW + 1)
+            name = f"done<{self.book.name(unit)}{self.tag}"
+            done = self.book.shared(name, unit, self.retire, WINDOW + 1)
             end = part.last[unit]
             end.reserve.append(done)
             end.put.append(done)
@@ -243,33 +254,13 @@ class Sequencer:
 
 def writer_of(stage: Stage) -> type[Writer]:
     """Who writes the rows of a stage: told by its mapping."""
-    if isinstance(stage.mapping, KernelMapping):
-        return KernelWriter
-    if isinstance(stage.mapping, FlashMapping):
-        return FlashWriter
-    return MacWriter if stage.ops[0].is_mac else VectorWriter
-
-
-def schedule(plan: Plan) -> Schedule:
-    """The program of a plan, proved to be balanced and to end.
-
-    Raises:
-        Deadlock: naming who waits for whom, whatever the durations are.
-    """
-    found = Sequencer(plan).schedule()
-    found.program.check()
-    return found
-
-
-def schedule_to_run(plan: Plan, *, banks: Streams | None = None, exact: bool = False) -> Schedule:
-    """The program of a plan, proved to be balanced: that it ends, a run through time proves.
-
-    Args:
-        plan: what runs where.
-        banks: let memories that are described down to their banks say how long transfers take;
-            streams that were simulated before, to which new ones are added.
-        exact: send every burst through them, not a bounded number of each stage.
-    """
-    found = Sequencer(plan, banks=banks, exact=exact).schedule()
-    check_form(found.program)
-    return found
+    writers: tuple[tuple[type, type[Writer]], ...] = (
+        (StreamMapping, StreamWriter),
+        (NestMapping, NestWriter),
+        (CascadeMapping, CascadeWriter),
+        (KernelMapping, KernelWriter),
+        (FlashMapping, FlashWriter),
+        (RegionMapping, RegionWriter),
+    )
+    plain = MacWriter if stage.ops[0].is_mac else VectorWriter
+    return next((w for kind, w in writers if isinstance(stage.mapping, kind)), plain)

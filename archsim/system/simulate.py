@@ -10,13 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from archsim.sim.errors import Deadlock
 from archsim.sim.program import Leaf, Loop
 from archsim.sim.result import RunResult
 from archsim.sim.simulate import simulate
 from archsim.system.bank_cost import Streams
 from archsim.system.place import Plan
 from archsim.system.rows import ISSUE
-from archsim.system.sequence import Schedule, Sequencer, schedule, schedule_to_run
+from archsim.system.schedule import Schedule, schedule, schedule_to_run, sequenced
+from archsim.system.stream_stuck import streams_of, stuck
 
 Ints = NDArray[np.int64]
 
@@ -46,10 +48,25 @@ def timed(
     With `slices`, the run keeps a timeline of at most so many. `streams` are those that memories
     with banks were sent before; new ones are added.
     """
+    try:
+        return _timed(plan, fidelity, engine, exact, slices, streams)
+    except Deadlock as error:
+        raise stuck(plan, error) from None
+
+
+def _timed(
+    plan: Plan, fidelity: str, engine: str, exact: bool, slices: int, streams: Streams | None
+) -> Timed:
     if fidelity == "analytic":
         return _analytic(schedule(plan))
     book = schedule_to_run(plan, banks=_banks(fidelity, streams), exact=exact)
-    run = simulate(book.program, engine=engine, exact=exact, slices=slices)  # type: ignore[arg-type]
+    run = simulate(
+        book.program,
+        engine=engine,  # type: ignore[arg-type]
+        exact=exact,
+        slices=slices,
+        occupied=bool(streams_of(plan)),
+    )
     assert run.critical_busy_ps is not None
     assert run.critical_lag_ps is not None
     critical = run.critical_busy_ps + run.critical_lag_ps
@@ -66,7 +83,7 @@ def makespan_ps(plan: Plan, fidelity: str, streams: Streams | None = None) -> in
     """
     if fidelity == "analytic":
         return _analytic(schedule(plan)).time_ps
-    program = Sequencer(plan, banks=_banks(fidelity, streams)).schedule().program
+    program = sequenced(plan, banks=_banks(fidelity, streams)).program
     return simulate(program, critical_path=False).makespan_ps
 
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, create_model
+from pydantic import Field, create_model, model_validator
 
 from archsim.components.base import engines
 from archsim.core.data import find, names
 from archsim.core.errors import InputError
-from archsim.core.spec import Hertz, PositiveInt, Spec
+from archsim.core.spec import Hertz, Joules, Mm2, PositiveInt, Seconds, Spec, problem
 from archsim.core.yamlio import Document, load_spec
-from archsim.energy.table import EnergyRow
+from archsim.energy.table import AreaSpec, EnergyRow, LeakageSpec
 from archsim.interconnect.base import links
 from archsim.memory.base import memories
 from archsim.system.cached_share import ResidencyRule
+from archsim.system.cascade_rule import CascadeRule
 from archsim.system.expert_cache import ExpertRule
 from archsim.system.layouts import Layout
+from archsim.system.mapper_rule import Template, or_auto, spread
+from archsim.system.nest_rule import NestRule, expand
 from archsim.system.paged_cache import PageRule
 
 SCHEMA = "archsim.hardware/1"
@@ -71,19 +74,68 @@ class MappingRule(Spec):
     ops: str | tuple[str, ...]
     """Op class, or glob on the op's path; `*` is every op."""
 
-    dataflow: str | None = None
-    """A template: see `archsim list dataflows`. Default: the template that is fastest."""
+    on: str | None = None
+    """Engine: the rule is for ops that run on it. Default: whatever they run on."""
 
-    fuse: Literal["none", "elementwise", "reductions"] | None = None
-    """Vector ops that run on the tiles of the op before them: none, those without a reduction
-    (default), or reductions too, for which tiles hold whole output rows."""
+    dataflow: Template | None = None
+    """A template: see `archsim list dataflows`; or `auto`: the mapper searches tile sizes, loop
+    orders, held operands and templates. Default: the template that is fastest."""
+
+    fuse: Literal["none", "elementwise", "reductions", "region"] | None = None
+    """Ops that run on the tiles of the op before them: none, vector ops without a reduction
+    (default), or reductions too, for which tiles hold whole output rows; on a spatial pipeline also
+    all that follow, as one region with one launch (default there; elsewhere as `elementwise`)."""
+
+    cascade: CascadeRule | None = None
+    """Tiles and counts of an attention that a dataflow maps as a cascade of Einsums."""
+
+    nest: NestRule | None = None
+    """A mapping written out as a loop nest, inline or as the name of a file with its `levels`; MAC
+    ops on systolic and spatial arrays. `archsim map --format yaml` prints mappings in this form."""
 
     launch: Literal["own", "joined"] | None = None
     """On an engine that launches kernels: the op pays a launch of its own (default), or is launched
     together with its neighbour."""
 
-    objective: Literal["latency", "compute"] | None = None
-    """What tile sizes minimise: time (default), or array cycles before anything else."""
+    objective: Literal["latency", "energy", "edp", "traffic", "compute"] | None = None
+    """What tile sizes minimise: time (default), array cycles before anything else (`compute`), or,
+    by the mapper's search, energy, energy times time (`edp`) or bytes behind the chip."""
+
+    budget: PositiveInt | None = None
+    """Candidates that the mapper may try for an op (default 200,000). Where the space is no larger,
+    all are tried, and no better mapping exists in it. On a spatial array all that its templates
+    propose are tried."""
+
+    seed: Annotated[int, Field(ge=0)] | None = None
+    """Of the mapper's random draws (default 0): equal inputs and seeds give equal mappings."""
+
+    cache: bool | None = None
+    """Whether the mapper keeps its answers in the user's cache folder, and reads them (default)."""
+
+    @model_validator(mode="after")
+    def _one_mapping(self) -> Self:
+        if self.nest is not None and self.dataflow is not None:
+            message = "a rule gives a nest or a dataflow, not both"
+            raise problem("E202", message, "a nest says itself what reports call its dataflow")
+        return self
+
+
+class Budgets(Spec):
+    """The most that a run may take; the report says which are met."""
+
+    latency: Seconds | None = None
+    """Time of the whole run."""
+
+    energy: Joules | None = None
+    """Energy of the whole run, leakage included."""
+
+    area: Mm2 | None = None
+    """Area of engines and on-chip memory."""
+
+    def limits(self) -> dict[str, float]:
+        """Those that are given, by metric."""
+        given = {"latency_s": self.latency, "energy_j": self.energy, "area_mm2": self.area}
+        return {metric: limit for metric, limit in given.items() if limit is not None}
 
 
 class EnergyChoice(Spec):
@@ -92,8 +144,17 @@ class EnergyChoice(Spec):
     table: str = "7nm"
     """Name of a table: see `archsim list energy`."""
 
+    node_nm: Annotated[int, Field(ge=7, le=130)] | None = Field(default=None, examples=[28])
+    """Node to which the table's logic and SRAM are scaled. Default: the table's own."""
+
     overrides: tuple[EnergyRow, ...] = ()
-    """Rows of the table that this machine replaces, each with its source."""
+    """Rows of the table that this machine replaces, each with its source; at its own node."""
+
+    areas: tuple[AreaSpec, ...] = ()
+    """Area rows of the table that this machine replaces, likewise."""
+
+    leakages: tuple[LeakageSpec, ...] = ()
+    """Rows of static power that this machine replaces, likewise."""
 
 
 class HardwareBase(Spec):
@@ -120,11 +181,14 @@ class HardwareBase(Spec):
     dispatch: tuple[DispatchRule, ...] = ()
     """Which engine runs which op."""
 
-    mapping: tuple[MappingRule, ...] = ()
-    """How ops are mapped."""
+    mapping: tuple[MappingRule, ...] = Field(default=(), json_schema_extra=or_auto)
+    """How ops are mapped; `auto`: the mapper searches for the mapping of every op."""
 
     energy: EnergyChoice = EnergyChoice()
     """Energy and area rows."""
+
+    budgets: Budgets = Budgets()
+    """The most that a run may take. Default: no limits."""
 
     provenance: dict[str, str] = {}
     """Where each number comes from, by dotted path; `assumed` where there is no source."""
@@ -164,7 +228,9 @@ def load_hardware(
         InputError: with every problem of the file, each at its line and column.
     """
     where = _machine_file(source) if isinstance(source, str) else source
-    return load_spec(where, hardware_spec(), set_=set_, set_files=set_files)
+    return load_spec(
+        where, hardware_spec(), set_=set_, set_files=set_files, finish=lambda d: expand(spread(d))
+    )
 
 
 def _machine_file(source: str) -> Path:

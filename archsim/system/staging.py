@@ -48,6 +48,7 @@ def bring(w: Writer, row: Draft, tensor: str, size_bytes: int, again: bool) -> N
     size_bytes = w.plan.homes.experts.fetched_bytes(w.stage, tensor, w.case, size_bytes)
     if not size_bytes:
         return
+    own = f" for {w.book.name(row.unit)}"  # several loaders of a stage may read a tensor
     late = tensor in w.plan.homes.late
     kind = RETURN if late else STAGE
     for memory, far in w.plan.homes.far.get(tensor, ()):
@@ -59,11 +60,11 @@ def bring(w: Writer, row: Draft, tensor: str, size_bytes: int, again: bool) -> N
         for lane in lanes:
             out, into = _move(w, row, lane, w.role(tensor), tensor, piece)
             if before is not None:
-                _connect(w, f"staged {tensor} from {memory} on {lane[1]}", *before, out, piece)
+                _connect(w, f"staged {tensor} from {memory} on {lane[1]}{own}", *before, out, piece)
             _enter(w, lane, out, _waits_for(w, tensor) if late and before is None else ())
             before = lane, into
         if before is not None:
-            channel = _connect(w, f"staged {tensor} from {memory}", *before, row, piece)
+            channel = _connect(w, f"staged {tensor} from {memory}{own}", *before, row, piece)
             w.part.staged.add(channel)
 
 
@@ -71,10 +72,11 @@ def send(w: Writer, row: Draft, role: str, size_bytes: int) -> None:
     """Pass on the part of a stored tile whose home lies further away."""
     written = [
         a
-        for a in w.stage.ops[-1].writes
+        for a in w.stage.results
         if w.spilled(a.tensor) and w.graph.tensors[a.tensor].role.value == role
     ]
     whole = sum(w.graph.tensors[a.tensor].bytes for a in written)
+    own = f" from {w.book.name(row.unit)}"  # several storers of a stage may write a role
     parts: dict[str, int] = {}
     for access in written:
         for memory, far in w.plan.homes.written_to(access.tensor):
@@ -85,7 +87,7 @@ def send(w: Writer, row: Draft, role: str, size_bytes: int) -> None:
         for target, source in pairwise(reversed(w.machine.way_back(memory))):
             lane = (BACK, target, source)
             out, into = _move(w, row, lane, role, written[0].tensor, piece)
-            _connect(w, f"outwards {role} on {target} to {memory}", lane, stored, out, piece)
+            _connect(w, f"outwards {role} on {target} to {memory}{own}", lane, stored, out, piece)
             if lane not in w.lanes:
                 w.lanes.add(lane)
                 _room(w, lane, stored)  # nothing is stored before there is room to wait in

@@ -2,7 +2,7 @@
 
 Here lives the decision, made once before anything is timed; what follows from it in bytes is in
 `system.homes`, and how data travel between the tiers in `system.staging`. With a single memory
-behind the chip there is nothing to decide.
+behind the chip there is nothing to decide. What training keeps lies where activations may.
 
 The rule. A class of tensors (`kv_cache`, `activations`, `weights`) may lie in the memories that
 `placement` lists for it, the first one preferred; without a list, in all, the fastest first. Room
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from archsim.ir.graph import OpGraph
 from archsim.ir.op import Access
-from archsim.ir.tensor import Role
+from archsim.ir.tensor import TRAINING, Role
 from archsim.system.build import Machine
 from archsim.system.cached_share import cached_share
 from archsim.system.expert_cache import ExpertCache
@@ -97,9 +97,10 @@ def _classes(
         for block, op in graph.ops():
             for access in (*op.reads, *op.writes):
                 tensor = graph.tensors[access.tensor]
-                if tensor.role is not role or access.tensor in kept or not tensor.bytes:
+                own = tensor.role is role or (role is Role.ACTIVATION and tensor.role in TRAINING)
+                if not own or access.tensor in kept or not tensor.bytes:
                     continue
-                copies = 1 if role is Role.ACTIVATION else block.count
+                copies = 1 if tensor.role is Role.ACTIVATION else block.count
                 heat = Fraction(graph.touched_bytes(access), tensor.bytes)
                 old = tensors.get(access.tensor, (access.tensor, copies, tensor.bytes, heat))
                 tensors[access.tensor] = (*old[:3], max(old[3], heat))

@@ -1,7 +1,7 @@
-"""Options of memories that a run did not listen to, and memories stated larger than their banks.
+"""Options that a run did not listen to, and memories stated larger than their banks.
 
-A known key without effect is a warning that names it. Which rules matched no op is found where ops
-are placed.
+A known key without effect is a warning that names it; those of mapping rules are a file of their
+own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from archsim.ir.record import TierRecord
 from archsim.memory.dram import Dram
 from archsim.system.layouts import Layout
 from archsim.system.place import Plan
+from archsim.system.unheard_rules import unheard_rules
 
 NO_BANKS = "its banks are not simulated in this run"
 
@@ -29,6 +30,7 @@ def unheard(
         tiers: what each memory behind the chip holds.
     """
     machine = plan.machine
+    yield from unheard_rules(plan)
     for name, memory in sorted(machine.memories.items()):
         if not isinstance(memory, Dram):
             continue
@@ -42,6 +44,9 @@ def unheard(
     if counts and engines and all(isinstance(e, KernelEngine) for e in engines.values()):
         name = machine.sram.name
         yield "W101", f"memory.{name}.interleave has no effect: kernels do not count bank conflicts"
+    skips = {getattr(e.spec, "skips", None) for e in engines.values()}
+    if any(t.zeros for t in plan.graph.tensors.values()) and not skips & {"activations", "both"}:
+        yield "W101", "sparsity.activations has no effect: no engine skips activations"
     for tier in tiers:
         banks = machine.memories[tier.name].banked() if tier.name in banked else None
         if banks is not None and tier.peak_bytes > banks.capacity_bytes:

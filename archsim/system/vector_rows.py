@@ -11,7 +11,7 @@ from archsim.ir.op import Access, Op
 from archsim.ir.reuse import segments
 from archsim.sim.program import Leaf
 from archsim.system.layouts import append_pattern
-from archsim.system.plan import is_parameter
+from archsim.system.parameters import is_parameter
 from archsim.system.rows import Draft
 from archsim.system.writer import Node, Part, Writer, duration_ps
 

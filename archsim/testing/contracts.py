@@ -12,16 +12,20 @@ import numpy as np
 from archsim.components.base import Engine
 from archsim.core.errors import Unmappable
 from archsim.core.yamlio import load_spec
+from archsim.dataflows._cascade import CascadeDataflow
 from archsim.dataflows.base import Dataflow
 from archsim.energy.table import load_table
 from archsim.interconnect.base import Link
 from archsim.ir.attention_problem import AttentionTarget
+from archsim.ir.cascade_target import Tiling
 from archsim.ir.problem import problem
 from archsim.ir.target import Cost, Target, Tiles
 from archsim.memory.base import Memory
 from archsim.testing.attentions import attention_graph, problem_of
+from archsim.testing.cascades import cascade_target
 from archsim.testing.functional import execute
 from archsim.testing.functional_attention import execute_attention
+from archsim.testing.functional_cascade import execute_cascade
 from archsim.testing.problems import conv, gemm
 
 
@@ -145,6 +149,32 @@ class DataflowContract:
         assert self.plugin.kind in text
 
 
+class LineContract(DataflowContract):
+    """What a template for one-dimensional depthwise convolutions promises: it takes no others."""
+
+    CASES = (
+        conv(1, 5, 1, 1, (9, 7), (1, 3), (1, 1, 1)),
+        conv(2, 3, 1, 1, (8, 6), (3, 1), (1, 1, 1)),
+        conv(2, 4, 1, 1, (11, 12), (1, 5), (2, 1, 2)),
+        conv(1, 3, 1, 1, (12, 11), (3, 1), (2, 2, 0)),
+    )
+    OTHERS: ClassVar[tuple[Any, ...]] = (
+        *DataflowContract.CASES,
+        conv(1, 4, 2, 1, (8, 8), (1, 3), (1, 1, 1)),
+        conv(1, 2, 1, 3, (8, 8), (3, 1), (1, 1, 1)),
+        conv(1, 4, 1, 1, (8, 8), 1, (1, 1, 0)),
+    )
+
+    def test_it_refuses_everything_else(self) -> None:
+        """Two dimensions, several channels or filters a group, a single tap, a product."""
+        for op, tensors in self.OTHERS:
+            try:
+                self.plugin().map(problem(op, tensors, 32), self.target(10**6))
+            except Unmappable:
+                continue
+            raise AssertionError(f"{op.name} of {op.ranks} is mapped")
+
+
 class AttentionContract:
     """What a template for whole attentions promises: grouped, masked and latent ones."""
 
@@ -189,6 +219,48 @@ class AttentionContract:
         """`archsim map` shows it."""
         mapping = self.plugin().map_attention(problem_of(self.CASES[1]), self.target(2000))
         assert self.plugin.kind in mapping.render()
+
+    def test_it_refuses_a_product_by_itself(self) -> None:
+        """A rule that sends other ops here is told so."""
+        view = problem(*gemm(1, 16, 16, 16), 32)
+        refused = ""
+        try:
+            self.plugin().map(view, DataflowContract().target(10**6))
+        except Unmappable as error:
+            refused = str(error)
+        assert view.op.name in refused
+
+
+class CascadeContract:
+    """What a template that maps attention as a cascade of Einsums promises."""
+
+    plugin: ClassVar[type[CascadeDataflow]]
+
+    def test_its_mappings_compute_attention_in_the_room_they_say(self) -> None:
+        """The same object that is timed is executed, holding no more than its footprints."""
+        for graph in AttentionContract.CASES:
+            problem = problem_of(graph)
+            for rows, cols, room in ((4, 4, 10**6), (3, 5, 2000)):
+                target = cascade_target(rows, cols, room)
+                mapping = self.plugin().map_cascade(problem, target, Tiling())
+                assert mapping.room_bytes <= room
+                entered = execute_cascade(mapping)
+                assert set(entered) == {"q", "k", "v", "out"}
+
+    def test_it_counts_every_product_once(self) -> None:
+        """Multiply-accumulates are those of the attention, wherever they run."""
+        problem = problem_of(AttentionContract.CASES[1])
+        counts = self.plugin().map_cascade(problem, cascade_target(4, 4, 10**6), Tiling()).counts()
+        macs = problem.points * (problem.key_dim + problem.value_dim)
+        assert sum(n for key, n in counts.items() if key.startswith("mac.")) == macs
+
+    def test_its_nest_prints(self) -> None:
+        """`archsim map` shows it, Einsum by Einsum."""
+        problem = problem_of(AttentionContract.CASES[1])
+        mapping = self.plugin().map_cascade(problem, cascade_target(4, 4, 10**6), Tiling())
+        text = mapping.render()
+        assert self.plugin.kind in text
+        assert all(e.text() in text for e in mapping.cascade.einsums)
 
     def test_it_refuses_a_product_by_itself(self) -> None:
         """A rule that sends other ops here is told so."""

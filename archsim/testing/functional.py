@@ -7,12 +7,14 @@ reads a tile that it does not hold is unsound, and the message says where.
 from __future__ import annotations
 
 from collections import OrderedDict
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archsim.ir.mapping import Mapping, Step
+from archsim.ir.moved import tile_bytes
 from archsim.ir.op import Kind, Op
 from archsim.ir.problem import Problem
 
@@ -80,7 +82,7 @@ class Held:
     def __init__(self, name: str, slots: int) -> None:
         self.name, self.slots = name, slots
         self.tiles: OrderedDict[Key, Any] = OrderedDict()
-        self.entered = 0
+        self.entered = self.bytes = self.partial_bytes = 0
 
     def enter(self, key: Key, tile: Any) -> None:
         """Bring a tile in; the buffer must have room."""
@@ -110,23 +112,48 @@ def execute(mapping: Mapping, seed: int = 0) -> dict[str, int]:
     Raises:
         UnsoundMappingError: when the result differs or something is not held.
     """
+    return {name: operand.entered for name, operand in _run(mapping, seed).items()}
+
+
+def executed_bytes(mapping: Mapping, seed: int = 0) -> dict[str, int]:
+    """The same, but returns the bytes of each operand that moved, and those of partial sums.
+
+    Tiles of a convolution's input have the bytes that they are charged for, which are no fewer than
+    they reach.
+
+    Raises:
+        UnsoundMappingError: as `execute`.
+    """
+    held = _run(mapping, seed)
+    return {**{name: o.bytes for name, o in held.items()}, "partial": held["out"].partial_bytes}
+
+
+def _run(mapping: Mapping, seed: int) -> dict[str, Held]:
+    """Every tile in order; what each operand has moved."""
     problem = mapping.problem
     values = Values(problem, seed)
     e = problem.largest
-    dram = np.zeros((values.batch, e.m, e.n), dtype=np.int64)
+    # what memory holds before: a sum that reads it instead of beginning at zero goes wrong
+    dram = np.full((values.batch, e.m, e.n), 7919, dtype=np.int64)
     written = np.zeros_like(dram)
     everything = 1 << 30
     held = {
         name: Held(name, mapping.buffers[name].slots if name in mapping.buffers else everything)
         for name in ("in", "weight", "out")
     }
+    points = 0
     for step in mapping.tiles():
         _step(mapping, values, step, held, dram, written)
+        points += prod(step.size(rank) for rank in "bmnk")
+    if points != problem.op.points():
+        raise UnsoundMappingError(
+            f"{problem.op.name}: {points} products, the op has {problem.op.points()}"
+        )
     for name, operand in held.items():
         if operand.tiles:
             raise UnsoundMappingError(f"{name}: {len(operand.tiles)} tiles left at the end")
     _compare(problem.op, values, dram, written)
-    return {name: operand.entered for name, operand in held.items()}
+    return held
 
 
 def _step(
@@ -143,13 +170,16 @@ def _step(
     where = np.s_[slice(*b), slice(*m), slice(*n)]
     if moves["in"].enter:
         held["in"].enter(keys["in"], _input_tile(mapping, values, step))
+        held["in"].bytes += tile_bytes(mapping, "in", {rank: step.size(rank) for rank in "bmk"})
     if moves["weight"].enter:
         tile = values.weight[slice(*b), slice(*k), slice(*n)].copy()
         held["weight"].enter(keys["weight"], tile)
+        held["weight"].bytes += int(mapping.problem.weight_bytes(np.array([tile.size]))[0])
     if moves["out"].enter:
         # a reduction that goes on brings its partial sums back
         start = np.zeros_like(dram[where]) if step.first["k"] else dram[where].copy()
         held["out"].enter(keys["out"], start)
+        held["out"].partial_bytes += 0 if step.first["k"] else _bytes(mapping, start, "partial")
     stored, data = held["in"].get(keys["in"])
     places = values.places(b, m, k)
     at = np.searchsorted(stored, np.maximum(places, 0))
@@ -162,8 +192,16 @@ def _step(
         if moves[name].leave:
             held[name].leave(keys[name])
     if moves["out"].leave:
-        dram[where] = held["out"].leave(keys["out"])
+        tile = dram[where] = held["out"].leave(keys["out"])
+        if step.last["k"]:
+            held["out"].bytes += _bytes(mapping, tile, "out")
+        else:
+            held["out"].partial_bytes += _bytes(mapping, tile, "partial")
         written[where] += step.last["k"]
+
+
+def _bytes(mapping: Mapping, tile: Array, width: str) -> int:
+    return -(-tile.size * mapping.problem.bits[width] // 8)
 
 
 def _input_tile(mapping: Mapping, values: Values, step: Step) -> tuple[Array, Array]:

@@ -87,21 +87,24 @@ class Sums:
         return np.asarray(out / np.asarray(total)[:, :, None])
 
 
-def execute_attention(mapping: FlashMapping, seed: int = 0) -> dict[str, int]:
+def execute_attention(
+    mapping: FlashMapping, seed: int = 0, values: AttentionValues | None = None
+) -> dict[str, int]:
     """Run a mapping and compare with the definition; returns the bytes of each operand that moved.
 
-    Operands that lie on chip count none.
+    Operands that lie on chip count none. `values` have a definition of their own; default: random
+    ones with that of the problem's mask.
 
     Raises:
         UnsoundMappingError: when the result differs or something is not held.
     """
-    return _Execution(mapping, seed).run()
+    return _Execution(mapping, values or AttentionValues(mapping.problem, seed)).run()
 
 
 class _Execution:
-    def __init__(self, mapping: FlashMapping, seed: int) -> None:
+    def __init__(self, mapping: FlashMapping, values: AttentionValues) -> None:
         self.mapping, self.problem = mapping, mapping.problem
-        self.values = AttentionValues(self.problem, seed)
+        self.values = values
         slots = mapping.slots()
         self.held = {word: Held(word, slots[word]) for word in "kv"}
         self.held["q"] = Held("q", mapping.depth)

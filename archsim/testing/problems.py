@@ -33,16 +33,24 @@ def conv(
     filters: int,
     channels: int,
     size: tuple[int, int],
-    taps: int,
+    taps: int | tuple[int, int],
     window: tuple[int, int, int],
     dtype: str = "int8",
 ) -> Case:
-    """A convolution; `filters` and `channels` are per group, `window` is stride, dilation, pad."""
+    """A convolution; `filters` and `channels` are per group, `window` is stride, dilation, pad.
+
+    There is no padding along an axis of one tap.
+    """
     stride, dilation, pad = window
-    out = [(s + 2 * pad - dilation * (taps - 1) - 1) // stride + 1 for s in size]
+    kernel = (taps, taps) if isinstance(taps, int) else taps
+    pads = (pad, pad) if isinstance(taps, int) else (pad * (taps[0] > 1), pad * (taps[1] > 1))
+    out = [
+        (s + 2 * p - dilation * (t - 1) - 1) // stride + 1
+        for s, t, p in zip(size, kernel, pads, strict=True)
+    ]
     shapes = {
         "a": (images, groups * channels, *size),
-        "w": (groups, filters, channels, taps, taps),
+        "w": (groups, filters, channels, *kernel),
         "o": (images, groups * filters, *out),
     }
     op = Op(
@@ -51,11 +59,11 @@ def conv(
         "conv",
         {
             "B": images, "G": groups, "OH": out[0], "OW": out[1],
-            "OC": filters, "IC": channels, "FH": taps, "FW": taps,
+            "OC": filters, "IC": channels, "FH": kernel[0], "FW": kernel[1],
         },
         (Access("a"), Access("w")),
         (Access("o"),),
-        window=Window((stride, stride), (dilation, dilation), (pad, pad), size),
+        window=Window((stride, stride), (dilation, dilation), pads, size),
     )  # fmt: skip
     return op, _tensors(shapes, dtype)
 
@@ -87,3 +95,14 @@ def convs(draw: st.DrawFn) -> Case:
     groups = draw(st.sampled_from([1, 1, 2, 4]))
     filters, channels = draw(st.integers(1, 9)), draw(st.integers(1, 6))
     return conv(draw(st.integers(1, 2)), groups, filters, channels, size, taps, window)
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> Case:
+    """Small depthwise convolutions with filters of one dimension, along rows or along columns."""
+    taps, dilation = draw(st.integers(2, 5)), draw(st.integers(1, 2))
+    least = dilation * (taps - 1) + 1
+    size = (draw(st.integers(least, 14)), draw(st.integers(least, 14)))
+    window = (draw(st.integers(1, 3)), dilation, draw(st.integers(0, 2)))
+    along = draw(st.sampled_from([(1, taps), (taps, 1)]))
+    return conv(draw(st.integers(1, 3)), draw(st.integers(1, 6)), 1, 1, size, along, window)

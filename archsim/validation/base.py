@@ -57,6 +57,13 @@ class Adapter:
         """Whether a metric of a row counts, where the table's own figure is known to be sound."""
         return True
 
+    def inside(self, metric: str, row: Row, want: float, got: float) -> bool | None:
+        """Whether a row is as it should be, where a tolerance cannot say so; else None.
+
+        An end of a published range, for one: what is measured lies on its inner side.
+        """
+        return None
+
     def beside(self, row: Row) -> Beside | None:
         """Groups and rooflines of a row of a measured table; None where there are none."""
         return None

@@ -28,6 +28,7 @@ from archsim.validation.suite import (
     check_columns,
     load_suite,
     read_table,
+    same,
     suite_names,
 )
 
@@ -44,11 +45,12 @@ class Case:
     gating: bool
     reason: str | None = None
     beside: Beside | None = None
+    ranged: bool = False  # wanted is an end of a range, from which nothing is off by a share
 
     @property
     def ape_pct(self) -> float | None:
-        """Absolute error in percent of the wanted value."""
-        if self.want is None or self.got is None:
+        """Absolute error in percent of the wanted value; None where there is none."""
+        if self.want is None or self.got is None or self.ranged:
             return None
         if self.want == 0:
             return 0.0 if self.got == 0 else 100.0
@@ -123,14 +125,16 @@ def _statistics(cases: list[Case], tolerance: Tolerance) -> dict[str, Any]:
     signed = [
         100.0 * (c.got - c.want) / c.want
         for c in cases
-        if c.want is not None and c.got is not None and c.want
+        if c.want is not None and c.got is not None and c.want and not c.ranged
     ]
     within = sum(c.status == "pass" for c in cases)
     mape = fmean(errors) if errors else 0.0
     good = within == len(cases) and tolerance.holds_mean(mape)
     return {
         "n": len(cases),
-        "exact": sum(c.want == c.got for c in cases),
+        "exact": sum(
+            same(c.want, c.got) for c in cases if c.want is not None and c.got is not None
+        ),
         "gating": tolerance.gating,
         "tolerance": tolerance.text,
         "within_tolerance": within,
@@ -234,13 +238,18 @@ def _row(suite: Suite, adapter: Adapter, row: Row) -> list[Case]:
         if metric not in got:
             continue
         tolerance, gates = Tolerance(text), metric in gated
+        if not tolerance.gating and not row[metric].strip():
+            continue  # a gap in a column that is only reported
         want = _number(row[metric], metric, label)
-        fine = not gates or tolerance.holds(want, got[metric])
+        told = adapter.inside(metric, row, want, got[metric])
+        fine = tolerance.holds(want, got[metric], row[metric]) if told is None else told
+        fine = fine or not gates
         cases.append(
             Case(
                 label, metric, want, got[metric],
                 "pass" if fine else "fail", gates and tolerance.gating,
                 None if fine else f"wanted {want:g}, got {got[metric]:g}", beside,
+                told is not None,
             )
         )  # fmt: skip
     return cases

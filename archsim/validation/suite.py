@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from dataclasses import asdict, dataclass
+from math import isclose
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,7 +17,7 @@ from archsim.core.yamlio import load_spec
 from archsim.validation.base import Adapter, Row
 
 HERE = Path(__file__).parent
-FORM = re.compile(r"exact|report|(?:mape )?[0-9.]+%|abs [0-9.e-]+")
+FORM = re.compile(r"exact|report|(?:mape )?[0-9.]+%|[0-9.]+% [+] half digit|abs [0-9.e-]+")
 
 
 class Suite(Spec):
@@ -44,7 +45,8 @@ class Suite(Spec):
     """Error when it was last run."""
 
     metrics: dict[str, str]
-    """Tolerance by metric: exact, N%, mape N%, abs N, or report (does not gate)."""
+    """Tolerance by metric: exact, N%, N% + half digit (of the last one that the table prints), mape
+    N%, abs N, or report (does not gate)."""
 
     @field_validator("metrics")
     @classmethod
@@ -53,6 +55,11 @@ class Suite(Spec):
             if not FORM.fullmatch(text):
                 raise problem("E105", f'"{text}" is no tolerance', "exact, 5%, mape 5%, abs 0.1")
         return metrics
+
+
+def same(want: float, got: float) -> bool:
+    """Equal; a figure with a fraction to the last bits of a double, as sums of such end."""
+    return want == got or (want % 1 != 0 and isclose(want, got, rel_tol=1e-15))
 
 
 @dataclass(frozen=True)
@@ -66,12 +73,22 @@ class Tolerance:
         """False where a metric is only reported."""
         return self.text != "report"
 
-    def holds(self, want: float, got: float) -> bool:
-        """Whether one row is inside; a mean tolerance is judged over all rows instead."""
+    def holds(self, want: float, got: float, printed: str = "") -> bool:
+        """Whether one row is inside; a mean tolerance is judged over all rows instead.
+
+        Args:
+            want: what the table says.
+            got: what archsim says.
+            printed: what the table says, digit by digit.
+        """
         if self.text == "exact":
-            return want == got
+            return same(want, got)
         if self.text.startswith("abs"):
             return abs(got - want) <= float(self.text[4:])
+        if self.text.endswith("half digit"):
+            digits = len(printed.strip().partition(".")[2])
+            share = float(self.text.partition("%")[0]) / 100
+            return abs(got - want) <= abs(want) * share + 0.5 * 10.0**-digits
         if self.text.endswith("%") and not self.text.startswith("mape"):
             return abs(got - want) <= abs(want) * float(self.text[:-1]) / 100
         return True
@@ -134,7 +151,11 @@ def read_table(path: Path) -> list[Row]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except FileNotFoundError:
+        raise InputError(f'no table "{path}"', code="E003") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", code="E003") from None
+    except UnicodeDecodeError as error:
         raise InputError(f"{path} cannot be read: {error}", code="E003") from None
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return [{k: v or "" for k, v in row.items() if k} for row in csv.DictReader(lines)]

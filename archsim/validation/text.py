@@ -41,6 +41,8 @@ def render(result: ValidationResult) -> str:
 
 def _line(name: str, m: dict[str, Any]) -> tuple[str, ...]:
     status = ("ok" if m["pass"] else "MISS") if m["gating"] else "none"
+    if not m["n"]:
+        status = "no rows"
     numbers = (m[f"{key}_pct"] for key in ("mape", "median_ape", "p90_ape", "max_ape"))
     return (
         name, str(m["n"]), str(m["exact"]), *(f"{x:.3f}" for x in numbers),

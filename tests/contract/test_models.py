@@ -30,6 +30,7 @@ DECODERS = {
     "llama-3.1-405b": (126, 16384, 128, 8, 128, 53248, 3, 128256),
     "mistral-7b": (32, 4096, 32, 8, 128, 14336, 3, 32000),
     "opt-1.3b": (24, 2048, 32, 32, 64, 8192, 2, 50272),
+    "opt-6.7b": (32, 4096, 32, 32, 128, 16384, 2, 50272),
     "opt-66b": (64, 9216, 72, 72, 128, 36864, 2, 50272),
     "yi-6b": (32, 4096, 32, 4, 128, 11008, 3, 64000),
     "qwen3-32b": (64, 5120, 64, 8, 128, 25600, 3, 151936),
@@ -80,6 +81,7 @@ def test_every_phase_of_a_model_is_a_sound_graph(name):
             "decode": {"batch": 2, "context": 64},
             "prefill": {"tokens": 64},
             "encode": {"tokens": 64},
+            "train": {"tokens": 64, "optimizer": "adam"},
             "infer": {"batch": 2},
             "mixed": {"decode": {"batch": 2, "context": 64}, "prefill": [{"tokens": 32}]},
         }

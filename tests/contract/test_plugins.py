@@ -12,8 +12,15 @@ ROOMS = {
     contracts.LinkContract: links,
     contracts.DataflowContract: dataflows,
     contracts.AttentionContract: dataflows,
+    contracts.LineContract: dataflows,
+    contracts.CascadeContract: dataflows,
 }
-STAGES = {contracts.DataflowContract: "product", contracts.AttentionContract: "attention"}
+STAGES = {
+    contracts.DataflowContract: "product",
+    contracts.AttentionContract: "attention",
+    contracts.LineContract: "line",
+    contracts.CascadeContract: "cascade",
+}
 
 # one test class per plug-in, so that a failure names it
 for contract, registry in ROOMS.items():

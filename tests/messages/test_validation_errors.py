@@ -87,7 +87,7 @@ def test_a_table_of_no_rows_is_refused(folder: Path, text: str) -> None:
 def test_a_table_that_is_not_there_is_refused() -> None:
     assert refused() == (
         3,
-        "error[E003]: t.csv cannot be read: [Errno 2] No such file or directory: 't.csv'\n",
+        'error[E003]: no table "t.csv"\n',
     )
 
 

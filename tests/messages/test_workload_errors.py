@@ -50,7 +50,7 @@ def test_e101_an_unknown_key():
 
 def test_e102_no_model():
     expected = """
-        w.yaml:3:1: error[E102]: model needs exactly one of preset, hf_config, topology, onnx, graph; got none
+        w.yaml:3:1: error[E102]: model needs exactly one of preset, hf_config, topology, onnx, graph, stream, networks; got none
             3 | model: {}
               | ^^^^^
               = help: example `model: {preset: llama-3-8b}`
@@ -144,7 +144,7 @@ def test_a_phase_that_a_model_has_not_is_said_before_its_sizes():
         """
     check(refused("vit-b-16", phase="encode"), expected)
     expected = """
-        --phase encode: error[E108]: phase "encode" is not one of decode, prefill, mixed
+        --phase encode: error[E108]: phase "encode" is not one of decode, prefill, mixed, train
               = help: those are what llama-3-8b's model does
         """
     check(refused("llama-3-8b", phase="encode"), expected)
@@ -153,7 +153,7 @@ def test_a_phase_that_a_model_has_not_is_said_before_its_sizes():
 def test_settings_of_a_workload_are_named_as_they_are_typed():
     expected = """
         --set workload.foo=1: error[E601]: no such setting
-              = help: known in workload: description, dtypes, kv, model, name, phase, routing, schema
+              = help: known in workload: attention, description, dtypes, kv, model, name, phase, routing, schema, scores, sparsity, transform
         """  # noqa: E501 - one line on the screen
     check(refused("llama-3-8b-decode", set_=["workload.foo=1"]), expected)
     expected = """
@@ -201,7 +201,7 @@ def test_e108_a_preset_that_does_not_exist():
 
 def test_e108_a_phase_that_the_model_has_not():
     expected = """
-        w.yaml:4:15: error[E108]: phase "encode" is not one of decode, prefill, mixed
+        w.yaml:4:15: error[E108]: phase "encode" is not one of decode, prefill, mixed, train
             4 | phase: {kind: encode, tokens: 8}
               |               ^^^^^^
               = help: those are what w's model does
@@ -212,7 +212,7 @@ def test_e108_a_phase_that_the_model_has_not():
 
 def test_e108_an_element_type_that_does_not_exist():
     expected = """
-        w.yaml:4:19: error[E108]: weights "bf61" is not one of bf16, fp16, fp32, fp4, fp8, int16, int2, int3, int32, int4, int4g128, int8, ...
+        w.yaml:4:19: error[E108]: weights "bf61" is not one of bf16, fp16, fp32, fp4, fp8, fp8_e4m3, fp8_e5m2, int16, int2, int3, int32, int4, ...
             4 | dtypes: {weights: bf61}
               |                   ^^^^
               = help: did you mean "bf16"?
@@ -232,7 +232,7 @@ def test_e201_a_file_that_does_not_exist():
 
 def test_e202_two_models():
     expected = """
-        w.yaml:3:1: error[E202]: model needs exactly one of preset, hf_config, topology, onnx, graph; got preset, topology
+        w.yaml:3:1: error[E202]: model needs exactly one of preset, hf_config, topology, onnx, graph, stream, networks; got preset, topology
             3 | model: {preset: llama-3-8b, topology: a.csv}
               | ^^^^^
               = help: example `model: {preset: llama-3-8b}`
@@ -304,3 +304,13 @@ def test_e107_a_product_beyond_64_bits_names_the_op():
         """
     text = TOY.replace("hidden: 64", "hidden: 1000000000").replace("vocab: 9", "vocab: 1000000000")
     check(refused("w.yaml", HEAD + text, batch=1_000_000), expected)
+
+
+def test_an_element_type_that_is_neither_a_name_nor_a_mapping():
+    text = f"{HEAD}model: {{preset: gpt2-small}}\nphase: {{kind: prefill, tokens: 8}}\n"
+    expected = """
+        w.yaml:5:19: error[E105]: weights expects a name or a mapping, got -4
+            5 | dtypes: {weights: -4}
+              |                   ^^
+        """
+    check(refused("w.yaml", text + "dtypes: {weights: -4}\n"), expected)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from archsim.ir.flash import FlashMapping
 from archsim.ir.flash_room import fits_split
 from archsim.testing.attentions import attention_graph, attentions, problem_of
 from archsim.testing.functional import UnsoundMappingError
-from archsim.testing.functional_attention import execute_attention
+from archsim.testing.functional_attention import Sums, execute_attention
 
 
 @st.composite
@@ -115,3 +116,45 @@ def test_a_mapping_that_splits_what_a_mask_shortens_is_refused():
 
     with pytest.raises(Unmappable, match=r"attn\.score: 8 tiles of keys do not make 2"):
         mapping.check(Target())
+
+
+@st.composite
+def uneven(draw):
+    """One query a sequence, contexts of several lengths, cut into parts that all of them have."""
+    kv, split = draw(st.integers(1, 4)), draw(st.integers(2, 5))
+    tiles = st.integers(split, 24).filter(lambda n: fits_split(n, split))
+    # the last tile of a context may be short, and its last part have fewer tiles than the others
+    lengths = draw(st.lists(st.tuples(tiles, st.integers(0, kv - 1)), min_size=2, max_size=4))
+    keys = sorted({n * kv - short for n, short in lengths})
+    counted = tuple((n, draw(st.integers(1, 3))) for n in keys)
+    rows, dims = draw(st.integers(1, 3)), (draw(st.integers(1, 5)), draw(st.integers(1, 5)))
+    graph = attention_graph(sum(n for _, n in counted), rows, 1, counted, dims)
+    problem = problem_of(graph)
+    b, q = draw(st.integers(1, problem.largest.b)), draw(st.integers(1, rows))
+    return FlashMapping(problem, "array", {"b": b, "q": q, "kv": kv}, split, draw(st.booleans()))
+
+
+@settings(max_examples=150, deadline=None)
+@given(mapping=uneven())
+def test_joined_parts_of_uneven_contexts_are_the_whole_softmax(mapping):
+    assert execute_attention(mapping) == mapping.traffic()
+    parts = {len(step.keys) for step in mapping.tiles()}
+    assert max(parts) == mapping.split
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), rows=st.integers(1, 3), width=st.integers(1, 4))
+def test_partial_softmaxes_of_any_cuts_join_to_the_whole(data, rows, width):
+    cuts = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=6), label="keys of parts")
+    rng = np.random.default_rng(data.draw(st.integers(0, 99), label="seed"))
+    scores = 30 * rng.normal(size=(2, rows, sum(cuts)))
+    values = rng.normal(size=(2, sum(cuts), width))
+    sums, at = Sums(), 0
+    for part, size in enumerate(cuts):
+        for low in range(at, at + size, 2):  # tiles of two keys at most
+            high = min(low + 2, at + size)
+            sums.take(part, scores[:, :, low:high], values[:, low:high])
+        at += size
+    shares = np.exp(scores - scores.max(axis=2, keepdims=True))
+    want = shares / shares.sum(axis=2, keepdims=True) @ values
+    assert np.allclose(sums.joined(), want, atol=1e-12)

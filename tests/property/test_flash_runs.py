@@ -14,7 +14,7 @@ from archsim.system.bound import bound
 from archsim.system.build import build
 from archsim.system.plan import place
 from archsim.system.record import record
-from archsim.system.sequence import schedule
+from archsim.system.schedule import schedule
 from archsim.system.simulate import timed
 from archsim.system.spec import load_hardware
 from archsim.testing.attentions import attention_graph, attentions

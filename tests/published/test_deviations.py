@@ -8,6 +8,7 @@ import archsim
 from archsim.core.data import find
 from archsim.core.yamlio import load_yaml
 from archsim.energy.table import load_table, table_names
+from archsim.validation.adapters.bitmod import BitMod
 from archsim.validation.adapters.scalesim import ScaleSim
 from archsim.validation.suite import HERE, read_table
 
@@ -74,3 +75,33 @@ def test_cycles_of_vector_primitives_are_measured(machine, engine):
 def test_energies_of_vector_primitives_are_measured(name, primitive):
     published = ("exact from text", "read from code")
     assert load_table(name).of("vector", primitive).accuracy in published
+
+
+BITMOD = {
+    (row["accelerator"], row["model"]): row
+    for row in read_table(HERE / "tables" / "bitmod_cycles_energy.csv")
+}
+
+
+class PerHead(BitMod):
+    """The suite's runs without the option that counts scores as published."""
+
+    def _workload(self, row, *, generates):
+        work = super()._workload(row, generates=generates)
+        return {key: value for key, value in work.items() if key != "scores"}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "accelerator", "model", "metric", "within"),
+    [
+        pytest.param(BitMod, "BitMoD_lossy", "OPT-1.3B", "cycles_discriminative", 0.05,
+                     marks=gap(reason="attention takes the cycles of a weight there")),
+        pytest.param(PerHead, "FP16", "OPT-1.3B", "cycles_discriminative", 0.05,
+                     marks=gap(reason="every query meets the channels of all heads there")),
+        pytest.param(BitMod, "OliVe_lossy", "OPT-1.3B", "cycles_per_token", 0.05,
+                     marks=gap(reason="the published bits are later than the numbers")),
+    ],
+)  # fmt: skip
+def test_cycles_equal_those_of_bitmod(adapter, accelerator, model, metric, within):
+    row = BITMOD[accelerator, model]
+    assert adapter().run(row)[metric] == pytest.approx(float(row[metric]), rel=within)

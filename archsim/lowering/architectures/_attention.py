@@ -24,6 +24,8 @@ def attention(p: Parts, m: Transformer, step: Step, window: int | None) -> list[
 
     In a parallel block the result is `attn.projected`: the residual is the feed-forward part's.
     """
+    if step.trains:  # gradients of queries, keys and values are tensors of their own
+        m = m.model_copy(update={"fused_qkv": False})
     size = (step.tokens, m.hidden)
     hidden, normed = p.tensor("hidden", size), p.tensor("attn.normed", size)
     ops: list[Op] = []
@@ -56,7 +58,7 @@ def _heads(p: Parts, m: Transformer, step: Step, source: Access) -> list[Op]:
         q, k = _norms(p, m, step, ops, q, k)
     if m.position == "rope":
         q, k = _rotate(p, m, step, ops, q, k)
-    if m.encoder:
+    if _uncached(m, step):
         return [*ops, *_attend(p, m, step, step.parts[0], (q, k, v))]
     kv = m.kv_heads * m.head_dim
     caches = [_cache(p, m, part) for part in step.parts]
@@ -69,6 +71,11 @@ def _heads(p: Parts, m: Transformer, step: Step, source: Access) -> list[Op]:
     for part, (keys, values) in zip(step.parts, caches, strict=True):
         ops += _attend(p, m, step, part, (q, keys, values))
     return ops
+
+
+def _uncached(m: Transformer, step: Step) -> bool:
+    """True where keys and values are activations like others."""
+    return m.encoder or step.trains
 
 
 def _attend(
@@ -99,7 +106,8 @@ def _read(p: Parts, m: Transformer, s: Sequences, tensor: Access, ranks: str) ->
     """Keys or values of the tokens attended: all that there are, or some of the cache."""
     elements = s.read * m.kv_heads * m.head_dim
     part = p.portion(tensor, elements)
-    return replace(part, dims=dims(*ranks)) if s.even and s.kept == 1 else part
+    plain = s.even and s.kept == 1 and not s.blocks
+    return replace(part, dims=dims(*ranks)) if plain else part
 
 
 def _layout(p: Parts, m: Transformer, step: Step) -> tuple[Access, Access, Access]:
@@ -108,7 +116,7 @@ def _layout(p: Parts, m: Transformer, step: Step) -> tuple[Access, Access, Acces
     turned = m.position == "rope" or m.qk_norm != "none"
     q = p.tensor("attn.q", (step.tokens, m.heads * m.head_dim) if turned else _queries(m, step))
     k, v = (
-        p.tensor(f"attn.{n}", _keys(m, step) if m.encoder and plain else (step.tokens, kv))
+        p.tensor(f"attn.{n}", _keys(m, step) if _uncached(m, step) and plain else (step.tokens, kv))
         for n, plain in (("k", not turned), ("v", True))
     )
     return q, k, v
@@ -166,7 +174,8 @@ def _rotate(
     """Rotary positions on Q and K: one op after a fused product, else one behind each."""
     wide, kv = m.heads * m.head_dim, m.kv_heads * m.head_dim
     turned_q = p.tensor("attn.q.rope", _queries(m, step))
-    turned_k = p.tensor("attn.k.rope", _keys(m, step) if m.encoder else (step.tokens, kv))
+    shape = _keys(m, step) if _uncached(m, step) else (step.tokens, kv)
+    turned_k = p.tensor("attn.k.rope", shape)
     if m.fused_qkv:
         size = (step.tokens, wide + kv)
         ops.append(p.vector("attn.rope", "rotary", [q, k], [turned_q, turned_k], size, "rope"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from archsim.core.errors import InputError
 from archsim.ir.graph import Block
-from archsim.ir.op import Access, Op
+from archsim.ir.op import Access, Op, dims
 from archsim.lowering.architectures._cnn_layers import (
     AnyLayer,
     Bottleneck,
@@ -16,11 +17,27 @@ from archsim.lowering.architectures._cnn_layers import (
     Pool,
     Repeating,
     Separable,
+    Squeeze,
 )
 from archsim.lowering.convolution import Geometry, Image, convolve, pair, pool_op
 from archsim.lowering.parts import Parts
 
-FORMS = {"relu": ("relu",), "relu6": ("relu", "relu")}  # min(max(x, 0), 6) is two comparisons
+FORMS = {
+    "relu": ("relu",),
+    "relu6": ("relu", "relu"),  # min(max(x, 0), 6) is two comparisons
+    "hard_swish": ("hard_swish",),
+}
+
+
+def split_evenly(name: str, channels: int, parts: int) -> int:
+    """Channels of each of so many equal parts.
+
+    Raises:
+        InputError: E107 where they do not come out even.
+    """
+    if channels % parts:
+        raise InputError(f"{name}: {channels} channels do not divide by {parts}", code="E107")
+    return channels // parts
 
 
 class Walk:
@@ -54,10 +71,16 @@ class Walk:
             self.global_pool(layer.name)
         else:
             self.linear(layer.name, layer.out_features)
+            self.activate(layer.name, layer.activation)
 
     def conv(self, c: Conv) -> None:
         """Convolution, bias, activation."""
-        groups = self.here.channels if c.groups == "depthwise" else c.groups
+        if c.split != "none":
+            self.split(c)
+            return
+        groups = c.groups
+        if groups == "depthwise":
+            groups = split_evenly(c.name, self.here.channels, c.group_width)
         geometry = Geometry(
             c.out_channels, pair(c.kernel), pair(c.stride), pair(c.padding), pair(c.dilation),
             groups,
@@ -67,8 +90,57 @@ class Walk:
         )
         self.ops.append(op)
         self.norms += c.batch_norm * c.out_channels
-        if c.activation != "none":
-            self.pointwise(f"{c.name}.{c.activation}", [self.here.at], *FORMS[c.activation])
+        self.activate(c.name, c.activation)
+
+    def activate(self, name: str, activation: str) -> None:
+        """What follows a layer, if anything does."""
+        if activation != "none":
+            self.pointwise(f"{name}.{activation}", [self.here.at], *FORMS[activation])
+
+    def split(self, c: Conv) -> None:
+        """One-dimensional filters along rows and along columns, then what joins their maps.
+
+        The activation reads both maps and writes one; without one, their bytes are moved together.
+        """
+        source, (high, wide), pad = self.here, pair(c.kernel), pair(c.padding)
+        half = c.split == "half"
+        channels = split_evenly(c.name, source.channels, 2) if half else source.channels
+        made = []
+        for name, kernel, padding, first in (
+            (f"{c.name}.row", (1, wide), (0, pad[1]), 0),
+            (f"{c.name}.column", (high, 1), (pad[0], 0), channels if half else 0),
+        ):
+            part = replace(source, channels=channels, first=first, whole=not half)
+            geometry = Geometry(channels, kernel, pair(c.stride), padding, pair(c.dilation),
+                                channels)  # fmt: skip
+            op, out = convolve(
+                self.p, name, part, geometry, self.batch, bias=True, scope=self.scope
+            )
+            self.ops.append(op)
+            self.norms += c.batch_norm * channels
+            made.append(out)
+        if made[0].size != made[1].size:
+            sizes = " and ".join(f"{x.height} x {x.width}" for x in made)
+            raise InputError(f"{c.name}: row and column filters give maps of {sizes}", code="E107")
+        self._join(c, made)
+
+    def _join(self, c: Conv, made: list[Image]) -> None:
+        """One map of the channels of several."""
+        first = made[0]
+        channels = sum(image.channels for image in made)
+        joined = self.p.tensor(
+            f"{self.scope}{c.name}.joined", (self.batch, channels, first.height, first.width)
+        )
+        maps = [image.at for image in made]
+        size = (self.batch, channels * first.height * first.width)
+        if c.activation == "none":
+            op = self.p.move(f"{c.name}.join", "concat", maps, [joined], size)
+        else:
+            name, forms = f"{c.name}.{c.activation}", FORMS[c.activation]
+            reads = self.p.side_by_side(maps, self.batch)
+            op = self.p.vector(name, "activation", reads, [joined], size, *forms)
+        self.ops.append(op)
+        self.here = Image(joined, channels, first.height, first.width)
 
     def pointwise(self, name: str, reads: list[Access], *forms: str) -> None:
         """An activation, or an addition and an activation, on maps of the present shape."""
@@ -109,23 +181,27 @@ class Walk:
         if isinstance(layer, Bottleneck):
             self._bottleneck(layer, stride, project=first)
         elif isinstance(layer, Separable):
-            self._plain("depthwise", "depthwise", 3, stride, layer.activation)
+            self._depthwise(layer, stride)
             self._plain("pointwise", layer.out_channels, 1, 1, layer.activation)
         else:
             self._inverted(layer, stride)
         self.scope = ""
 
     def _plain(
-        self, name: str, filters: int | str, taps: int, stride: int, activation: str
+        self, name: str, filters: int, taps: int, stride: int, activation: str, **more: Any
     ) -> None:
         """A convolution that keeps height and width but for its stride."""
         fields: dict[str, Any] = {"kind": "conv", "name": name, "activation": activation}
-        if filters == "depthwise":
-            fields |= {"groups": filters, "out_channels": self.here.channels}
-        else:
-            fields |= {"out_channels": filters}
-        fields |= {"kernel": taps, "stride": stride, "padding": taps // 2}
-        self.conv(Conv.model_validate(fields))
+        fields |= {"out_channels": filters, "kernel": taps, "stride": stride, "padding": taps // 2}
+        self.conv(Conv.model_validate(fields | more))
+
+    def _depthwise(self, layer: Separable | Inverted, stride: int) -> None:
+        """The filters on each channel, as the layer changes them."""
+        changed = {"split": layer.split, "group_width": layer.group_width}
+        self._plain(
+            "depthwise", self.here.channels, layer.kernel, stride, layer.activation,
+            groups="depthwise", **changed,
+        )  # fmt: skip
 
     def _bottleneck(self, b: Bottleneck, stride: int, *, project: bool) -> None:
         source = self.here
@@ -140,27 +216,48 @@ class Walk:
 
     def _inverted(self, b: Inverted, stride: int) -> None:
         source = self.here
-        if b.expand > 1:
-            self._plain("expand", b.expand * source.channels, 1, 1, b.activation)
-        self._plain("depthwise", "depthwise", 3, stride, b.activation)
+        hidden = b.hidden or (b.expand or 6) * source.channels
+        if b.expand != 1:
+            self._plain("expand", hidden, 1, 1, b.activation)
+        self._depthwise(b, stride)
+        if b.squeeze:
+            self._squeeze(b.squeeze)
         self._plain("project", b.out_channels, 1, 1, "none")
         if (stride, b.out_channels) == (1, source.channels):
             self.pointwise("add", [self.here.at, source.at], "add")
 
+    def _squeeze(self, s: Squeeze) -> None:
+        """Means of all channels, two dense layers, and each channel times what they say."""
+        here = self.here
+        self.global_pool("squeeze.mean")
+        self.linear("squeeze.reduce", s.width(here.channels), bias=s.bias)
+        self.activate("squeeze.reduce", "relu")
+        self.linear("squeeze.expand", here.channels, bias=s.bias)
+        scales = self.here
+        self.pointwise("squeeze.scales", [scales.at], "hard_sigmoid")
+        by = Access(self.here.at.tensor, dims("M"))
+        self.here = here
+        shape = self.p.tensors[here.at.tensor].shape
+        out = self.p.tensor(f"{self.scope}squeeze.out", shape)
+        size = (self.batch * here.channels, here.height * here.width)
+        self.ops.append(self.p.vector("squeeze", "activation", [here.at, by], [out], size, "mul"))
+        self.here = replace(here, at=out)
+
     def global_pool(self, name: str) -> None:
         """One row a channel, reduced over its pixels."""
         here = self.here
-        out = self.p.tensor(f"{name}.out", (self.batch, here.channels))
+        out = self.p.tensor(f"{self.scope}{name}.out", (self.batch, here.channels))
         rows = (self.batch * here.channels, here.height * here.width)
         op = self.p.vector(name, "pool", [here.at], [out], rows, "add")
         op.row_primitives["mul"] = 1
         self.ops.append(op)
         self.here = Image(out, here.channels, 1, 1)
 
-    def linear(self, name: str, features: int) -> None:
+    def linear(self, name: str, features: int, *, bias: bool = True) -> None:
         """Reads the map as one row an input."""
         wide = self.here.channels * self.here.height * self.here.width
-        out = self.p.tensor(f"{name}.out", (self.batch, features))
+        out = self.p.tensor(f"{self.scope}{name}.out", (self.batch, features))
         size = (self.batch, features, wide)
-        self.ops.append(self.p.linear(name, "fc", self.here.at, out, size, bias=True))
+        scoped = self.p.scope(self.scope, "", {})  # its weights, and not the op's name
+        self.ops.append(scoped.linear(name, "fc", self.here.at, out, size, bias=bias))
         self.here = Image(out, features, 1, 1)

@@ -37,6 +37,7 @@ def contradictions(m: Transformer) -> Iterator[Found]:
         )
     yield from _positions(m)
     yield from _windows(m)
+    yield from of_blocks(m)
     yield from _layers(m)
     yield from _parts(m)
 
@@ -75,6 +76,13 @@ def _windows(m: Transformer) -> Iterator[Found]:
     if m.limit and m.sliding_window and m.sliding_window > m.limit:
         message = f"a window of {m.sliding_window} is longer than the {m.limit} positions"
         yield "sliding_window", "E107", message, f"sliding_window: up to {m.limit}, or none"
+
+
+def of_blocks(m: Transformer) -> Iterator[Found]:
+    """What a mask of blocks does not go with."""
+    for key, given in (("sliding_window", m.sliding_window), ("latent attention", m.mla)):
+        if given and m.block_sparse:
+            yield "block_sparse", "E202", f"a mask of blocks does not go with {key}", None
 
 
 def _layers(m: Transformer) -> Iterator[Found]:

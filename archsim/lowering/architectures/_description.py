@@ -11,6 +11,7 @@ from archsim.lowering.architectures._contradictions import contradictions, misfi
 from archsim.lowering.architectures._layers import Kind
 from archsim.lowering.architectures._mla import Mla
 from archsim.lowering.architectures._moe import Experts
+from archsim.lowering.block_sparse import BlockSparse
 from archsim.lowering.phase import Count, Listed, Several
 from archsim.lowering.sequences import Sequences
 
@@ -69,6 +70,9 @@ class Transformer(Spec):
 
     window_pattern: Several[bool] = (True,)
     """Which layers have the window, cycled over all of them."""
+
+    block_sparse: BlockSparse | None = None
+    """Blocks of queries and keys that are scored; all where absent."""
 
     rotary_dim: Count | None = None
     """Elements of a head that are rotated; all where absent."""
@@ -211,6 +215,7 @@ class Transformer(Spec):
         total = self.vocab * h if self.lm_head and not self.encoder else 0
         for kind in self.layer_kinds():
             seen = min(context, self.sliding_window or context) if kind.windowed else context
+            seen = self.block_sparse.attended(context) if self.block_sparse else seen
             if self.mla:
                 absorbed = self.mla.absorb != "never"
                 again = 0 if absorbed else seen - 1  # tokens before it, raised anew
@@ -246,6 +251,10 @@ class Transformer(Spec):
             return 0
         total = 0
         width = 2 * self.head_dim
+        if s.blocks:  # of a row of blocks, only its own is masked
+            half = s.blocks.block * (s.blocks.block - 1) // 2
+            rows = s.tokens // s.blocks.block
+            return self.layers * width * self.heads * rows * half
         if self.mla:
             a, absorbed = self.mla, self.mla.absorbed(s)
             width = a.cached + a.kv_lora_rank if absorbed else a.query + a.v_head_dim

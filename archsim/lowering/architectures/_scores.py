@@ -1,12 +1,14 @@
 """Scores, softmax and values: the three ops of any attention, over queries and a cache in place.
 
-Where sequences share a prefix, its keys meet the queries of all of them in one product, and what
-both parts of the context yield is joined (Juravsky et al., Hydragen, 2024). Where tokens are chosen
+Where only some blocks are scored, rows of blocks with equally many are alike problems. Where
+sequences share a prefix, its keys meet the queries of all of them in one product, and what both
+parts of the context yield is joined (Juravsky et al., Hydragen, 2024). Where tokens are chosen
 first, ops that choose stand before (as in Ribar et al., SparQ Attention, 2024).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -51,9 +53,10 @@ def attend(
         forms: what the softmax does beside it at each point.
     """
     queries, keys, values = operands
-    high, at = rows * s.new, f"attn.{s.name}"
-    cases = _cases(s, problems, high)
-    ragged = len(cases) > 1
+    blocks = s.masked_blocks
+    high, at = rows * (blocks.block if blocks else s.new), f"attn.{s.name}"
+    cases = _cases(s, problems, high, causal=causal)
+    ragged = len(cases) > 1 or blocks is not None
     count, most, seen = (
         sum(n for n, _, _ in cases), max(m for _, m, _ in cases), max(k for *_, k in cases)
     )  # fmt: skip
@@ -64,11 +67,16 @@ def attend(
     mixed = out
     if s.prefix:
         mixed = p.tensor(f"{at}partial", (2, s.tokens * problems * rows, widths[1]))
+    before: list[Op] = []
+    product, size = (queries, keys, scores), (count, most, seen, widths[0])
+    asked = blocks.block if blocks else s.new
+    if p.block_diagonal and problems > 1 and not (ragged or s.prefix):
+        spread, product, size = _spread(p, at, product, size, problems, rows)
+        before.append(spread)
     ops = [
         p.batched(
-            f"{at}score", "attention_score", (queries, keys, scores),
-            (count, most, seen, widths[0]), groups=_groups(cases, "N") if ragged else (),
-            causal=causal,
+            f"{at}score", "attention_score", product, size,
+            groups=_groups(cases, "N") if ragged else (), causal=causal,
         ),
         p.vector(
             f"{at}softmax", "softmax", [scores, *reads], [shares],
@@ -81,12 +89,36 @@ def attend(
             causal=causal,
         ),
     ]  # fmt: skip
-    ops = [replace(op, queries=s.new, reach=reach) for op in ops]
+    ops = [*before, *(replace(op, queries=asked, reach=reach) for op in ops)]
+    if before:
+        ops[1] = replace(ops[1], repeated=rows)
     if s.prefix:
-        size = (s.tokens * problems * rows, widths[1])
-        join = p.vector(f"{at}join", "softmax", [mixed], [out], size, "mul")
+        joined = (s.tokens * problems * rows, widths[1])
+        join = p.vector(f"{at}join", "softmax", [mixed], [out], joined, "mul")
         ops.append(replace(join, primitives=JOIN_POINT, row_primitives=JOIN_ROW))
     return ops
+
+
+def _spread(
+    p: Parts,
+    at: str,
+    product: tuple[Access, Access, Access],
+    size: tuple[int, int, int, int],
+    problems: int,
+    rows: int,
+) -> tuple[Op, tuple[Access, Access, Access], tuple[int, int, int, int]]:
+    """The scores of all heads as one product: queries hold zeros in the channels of other heads.
+
+    Keys that heads share are repeated for each of them. The zeros are in memory; each step writes
+    what is not zero, and reads all.
+    """
+    (count, high, seen, width), (queries, keys, scores) = size, product
+    batch, high, wide = count // problems, problems * high, problems * rows * width
+    spread = p.tensor(f"{at}spread", (batch, high, wide))
+    filled = Access(spread.tensor, (), batch * high * width)
+    move = p.move(f"{at}spread", "kv_append", [queries], [filled], (batch * high, width))
+    whole = [Access(x.tensor, (), x.touched or p.elements(x.tensor)) for x in (keys, scores)]
+    return move, (spread, whole[0], whole[1]), (batch, high, seen, wide)
 
 
 def choose(
@@ -130,8 +162,16 @@ def choose(
     return ops, chosen
 
 
-def _cases(s: Sequences, problems: int, high: int) -> tuple[tuple[int, int, int], ...]:
+def _cases(
+    s: Sequences, problems: int, high: int, *, causal: bool
+) -> tuple[tuple[int, int, int], ...]:
     """Alike problems: how many, rows of each, keys of each."""
+    if blocks := s.masked_blocks:
+        found: Counter[int] = Counter()
+        for length, n in s.contexts:
+            for some, times in blocks.rows(s.new, length, causal=causal):
+                found[some * blocks.block] += problems * n * times
+        return tuple((n, high, keys) for keys, n in sorted(found.items()))
     own = tuple((problems * n, high, length - s.prefix) for length, n in s.lengths)
     if not s.prefix:
         return own

@@ -124,9 +124,10 @@ def _matrices(p: Parts, m: Transformer, s: Step, source: Access, lowered: Access
 def head(p: Parts, m: Transformer, s: Step) -> list[Op]:
     """Last norm and LM head over the sampled positions only; a pooler over the first tokens.
 
-    The last token of each sequence is sampled. An encoder's norm covers every token.
+    The last token of each sequence is sampled, or each where a phase asks for all logits. An
+    encoder's norm covers every token.
     """
-    rows = s.tokens if m.encoder else s.batch
+    rows = s.tokens if m.encoder or s.all_logits else s.batch
     ops: list[Op] = []
     result = p.name("hidden.out")
     last = _tokens(result, s, m.hidden, "N") if rows < s.tokens else Access(result)

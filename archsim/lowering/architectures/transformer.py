@@ -13,17 +13,22 @@ from typing import Any
 from archsim.ir.graph import Block, OpGraph
 from archsim.ir.op import Op
 from archsim.lowering.architectures._attention import attention
+from archsim.lowering.architectures._block_checks import block_objections, without_effect
 from archsim.lowering.architectures._description import Transformer
 from archsim.lowering.architectures._kv_checks import kv_objections
 from archsim.lowering.architectures._layers import Run, runs
+from archsim.lowering.architectures._train import training
+from archsim.lowering.architectures._train_checks import train_objections, trained, trains
 from archsim.lowering.architectures._transformer_ops import embedding, feed_forward, head
 from archsim.lowering.architectures.base import Architecture, Objection
 from archsim.lowering.kv import KvOptions
 from archsim.lowering.parts import Parts
-from archsim.lowering.phase import AnyPhase, Decode, DTypes, Encode
+from archsim.lowering.phase import AnyPhase, Decode, DTypes, Encode, Train
 from archsim.lowering.routing import Routed
 from archsim.lowering.sequences import Step, steps_of
 
+OF_DECODE = ("kept", "shared_prefix")  # options of the cache without effect elsewhere
+OF_CACHE = ("k_bits", "v_bits")
 CONTEXT = 2048  # at which a model without a phase is counted, or all its positions where fewer
 
 
@@ -43,8 +48,10 @@ class TransformerBuilder(Architecture):
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """An encoder encodes; a decoder prefills, decodes, and does both at once."""
-        return ("encode",) if self.spec.encoder else ("decode", "prefill", "mixed")
+        """An encoder encodes; a decoder prefills, decodes, does both; a dense one is trained."""
+        if self.spec.encoder:
+            return ("encode",)
+        return ("decode", "prefill", "mixed", *(("train",) if trains(self.spec) else ()))
 
     @property
     def keeps_cache(self) -> bool:
@@ -61,10 +68,14 @@ class TransformerBuilder(Architecture):
     def objections(self, phase: AnyPhase | None) -> Iterator[Objection]:
         """A learned position table cannot be exceeded; options of the cache fit model and phase."""
         yield from kv_objections(self.given, self.kv, phase)
+        steps = self._steps(phase) if phase else ()
+        yield from block_objections(self.spec, self.kv, phase, steps)
+        if isinstance(phase, Train):
+            yield from train_objections(self.spec)
         limit = self.spec.limit
         if phase is None or limit is None:
             return
-        last = self._steps(phase)[-1]
+        last = steps[-1]
         longest = last.context
         if longest > limit:
             key = {"decode": "context", "mixed": "decode"}.get(phase.kind, "tokens")
@@ -79,10 +90,13 @@ class TransformerBuilder(Architecture):
         window, longest = self.given.sliding_window, self._steps(phase)[-1].context
         if window and longest > window and not self.kv.window:
             yield "W102", f"tokens attend to a sliding window of {window}, not to {longest}"
-        if phase.kind == "prefill":
-            for key in ("kept", "shared_prefix"):
-                if getattr(self.kv, key):
-                    yield "W101", f"kv.{key} has no effect: it is of sequences that decode"
+        if without_effect(self.spec, self._steps(phase)):
+            yield "W101", "attention.block_sparse has no effect: no block is left out"
+        idle = {"prefill": OF_DECODE, "train": (*OF_DECODE, *OF_CACHE)}.get(phase.kind, ())
+        for key in idle:
+            if getattr(self.kv, key):
+                what = "sequences that decode" if key in OF_DECODE else "a cache, and there is none"
+                yield "W101", f"kv.{key} has no effect: it is of {what}"
 
     def routed(self, phase: AnyPhase) -> Routed | None:
         """Tokens and experts of each layer that has some."""
@@ -95,10 +109,20 @@ class TransformerBuilder(Architecture):
 
     def blocks(self, phase: AnyPhase, parts: Parts) -> tuple[Block, ...]:
         """The masked points of a prefill are computed, as unfused kernels do."""
-        return tuple(b for step in self._steps(phase) for b in self._step(parts, step))
+        blocks = tuple(b for step in self._steps(phase) for b in self._step(parts, step))
+        if not isinstance(phase, Train):
+            return blocks
+        tokens = phase.batch * phase.tokens
+        return (*blocks, *training(parts, self.spec, tokens, blocks, phase.optimizer))
 
     def _steps(self, phase: AnyPhase) -> tuple[Step, ...]:
-        return steps_of(phase, self.kv)
+        steps, blocks = steps_of(phase, self.kv), self.spec.block_sparse
+        if blocks is None:
+            return steps
+        return tuple(
+            replace(step, parts=tuple(replace(part, blocks=blocks) for part in step.parts))
+            for step in steps
+        )
 
     def _step(self, parts: Parts, step: Step) -> Iterator[Block]:
         """The blocks of one step; steps share weights and cache."""
@@ -140,6 +164,8 @@ class TransformerBuilder(Architecture):
         """Counts; `macs_causal` leaves out what the mask discards."""
         m, steps = self.spec, self._steps(phase)
         masked = sum(m.masked_macs(part) for step in steps for part in step.parts)
+        if isinstance(phase, Train):  # seven products of each score where a prompt has two
+            masked = masked * 7 // 2
         keys, values = self.kv.formats(dtypes)
         cached = m.cached_elements()
         return {
@@ -151,8 +177,9 @@ class TransformerBuilder(Architecture):
             "macs_per_token": m.macs_per_token(steps[-1].context),
             "context": steps[-1].context,
             "kv_bytes_per_token": keys.bytes(cached[0]) + values.bytes(cached[1]),
-            "output_tokens": sum(s.tokens if m.encoder else s.batch for s in steps),
+            "output_tokens": sum(s.tokens if m.encoder or s.trains else s.batch for s in steps),
             **_prompt_tokens(phase, steps),
+            **(trained(graph) if isinstance(phase, Train) else {}),
         }
 
 

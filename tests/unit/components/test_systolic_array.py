@@ -27,6 +27,16 @@ def test_exposed_folds_are_fill_stream_and_drain(m, n, k):
     assert os_.cycles[0] == up(m, rows) * up(n, cols) * (rows + cols + k - 2)
 
 
+def test_flush_cycles_follow_every_exposed_fold():
+    for stationary, folds in (("weight", 4), ("output", 26)):
+        plain, flushed = (
+            cost(stationary, 100, 8, 16, fill="exposed", flush_cycles=n).cycles[0] for n in (0, 3)
+        )
+        assert flushed == plain + 3 * folds
+    with pytest.raises(ValueError, match="flush_cycles is of exposed folds"):
+        cost("weight", 1, 1, 1, flush_cycles=1)
+
+
 def test_overlapped_folds_hide_the_next_load_behind_the_stream():
     long = cost("weight", 100, 4, 16)
     short = cost("weight", 3, 4, 16)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from archsim.components.vector_unit import VectorUnit
+from archsim.core.errors import InputError
 from archsim.ir.op import Kind, Op
+from archsim.system.spec import load_hardware
 
 
 def unit(**fields):
@@ -34,3 +36,15 @@ def test_rows_cost_their_own_primitives():
 
 def test_an_op_without_arithmetic_takes_no_cycles():
     assert unit().cycles(Fraction(0), Fraction(0), np.array([99]), np.array([9]))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("hardware", "setting"),
+    [("npu", "engines.vector.latency_cycles"), ("sn40l-fabric", "engines.fabric.latency_cycles")],
+)
+def test_a_pipeline_is_no_shorter_than_nothing(hardware, setting):
+    with pytest.raises(InputError) as caught:
+        load_hardware(hardware, set_=[f"{setting}=-1"])
+    assert caught.value.render() == (
+        f"--set {setting}=-1: error[E107]: {setting} must be 0 or more, got -1"
+    )

@@ -15,7 +15,9 @@ def test_every_row_is_positive_and_says_where_it_comes_from(name):
     for row in (*table.rows.values(), *table.areas.values(), *table.leakages.values()):
         assert row.source
         assert row.accuracy in ("read from code", "exact from text", "derived", "assumed")
-    assert all(row.pj > 0 for row in table.rows.values())
+    # what a published model charges nothing for says so
+    free = "FuseMax artifact: "
+    assert all(row.pj > 0 or row.source.startswith(free) for row in table.rows.values())
     assert all(row.mm2 > 0 for row in table.areas.values())
 
 
@@ -26,7 +28,11 @@ def test_every_row_is_positive_and_says_where_it_comes_from(name):
         ("of", ("dram.hbm5", "read"), "no energy row for dram.hbm5.read",
          'did you mean "dram.hbm4.read"?'),
         ("area", ("mac", "cel"), "no area row for mac.cel", 'did you mean "mac.cell"?'),
-        ("area", ("router", "port"), "no area row for router.port", "rows: mac.cell, vector.lane"),
+        ("area", ("router", "port"), "no area row for router.port",
+         "rows: lut.entry, lut.lookup, mac.cell, mac.fp32, mac.fp4, mac.fp8, mac.fp8_e4m3, "
+         "mac.fp8_e5m2, mac.int16, mac.int2, mac.int3, mac.int32, mac.int4, mac.int8, mac.mxfp4, "
+         "mac.mxfp6, mac.mxfp8, mac.nvfp4, mac.ternary, mac.tf32, pe.bit_serial, register.byte, "
+         "vector.lane"),
         ("leakage", ("logic", "mm3"), "no leakage row for logic.mm3", 'did you mean "logic.mm2"?'),
         ("leakage", ("pll", "one"), "no leakage row for pll.one", "rows: logic.mm2"),
     ],
@@ -44,7 +50,7 @@ def test_an_unknown_table_is_refused_with_the_closest_one(name, help_):
     with pytest.raises(InputError) as error:
         load_table(name)
     assert error.value.render() == (
-        f"error[E108]: energy table {name!r} is not one of 45nm, 7nm{help_}"
+        f"error[E108]: energy table {name!r} is not one of 45nm, 7nm, fusemax{help_}"
     )
 
 
@@ -64,7 +70,7 @@ def test_a_mac_is_a_multiply_and_an_add(name, dtype, multiply_pj, add_pj):
     assert load_table(name).of("mac", dtype).pj == pytest.approx(multiply_pj + add_pj)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [n for n in NAMES if ("mac", "fp32") in load_table(n).rows])
 def test_vector_rows_are_made_of_those_of_fp32(name):
     table = load_table(name)
     add, mul = (table.of("vector", p).pj for p in ("add", "mul"))

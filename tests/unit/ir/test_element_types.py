@@ -26,6 +26,10 @@ from archsim.testing.problems import gemm
         ("mxfp8", 32, 33),
         ("nvfp4", 16, 9),
         ("int4g128", 256, 133),  # 128 bytes and two of 20 bits
+        ("mxfp6", 32, 25),
+        ("tf32", 3, 12),  # stored as fp32
+        ("fp8_e5m2", 5, 5),
+        ("ternary", 5, 2),
     ],
 )
 def test_a_tensor_is_its_elements_and_a_scale_for_each_block(name, elements, expected):
@@ -37,7 +41,8 @@ def test_forms_of_storage_compute_at_a_wider_type():
     found = {name: d.computes_as for name, d in DTYPES.items() if d.computes_as != name}
     assert found == {
         "int3": "bf16", "int2": "bf16", "mxfp4": "bf16", "mxfp8": "fp8", "nvfp4": "bf16",
-        "int4g128": "bf16",
+        "int4g128": "bf16", "fp8_e4m3": "fp8", "fp8_e5m2": "fp8", "mxfp6": "fp8",
+        "ternary": "int8",
     }  # fmt: skip
 
 
@@ -45,6 +50,38 @@ def test_a_workload_makes_up_a_form_of_storage():
     form = BlockFormat(bits=3, group=64, scale_bytes=2)
     assert DTypes(weights=form).of(Role.WEIGHT) == DType("int3g64s2", 3, 64, 16, "bf16")
     assert block_format(3, 64, 2, "bf16").bytes(128) == 48 + 4
+
+
+@pytest.mark.parametrize(
+    ("form", "elements", "expected"),
+    [
+        ({"bits": 5.25}, 32, 21),
+        ({"bits": 5.25}, 33, 22),  # 173.25 bits, the last one of a group that is not full
+        ({"bits": 4}, 7, 4),
+        ({"bits": 6, "group": 128, "scale_bytes": 1}, 128, 97),  # 6.0625 bits
+        ({"bits": 4.5, "group": 64}, 64, 38),  # 36 bytes and a scale
+    ],
+)
+def test_bits_may_be_a_mean_of_several_widths(form, elements, expected):
+    found = DTypes(weights=BlockFormat(**form)).of(Role.WEIGHT)
+    assert found.bytes(elements) == expected
+    assert found.computes_as == "bf16"
+
+
+def test_rules_give_tensors_a_type_of_their_own_and_the_first_wins():
+    types = DTypes.model_validate(
+        {
+            "weights": "bf16", "activations": "bf16",
+            "mixed": (
+                {"tensors": "ffn.*.weight", "dtype": "int4g128"},
+                {"tensors": ("*.weight", "x"), "dtype": "int8"},
+            ),
+        }
+    )  # fmt: skip
+    assert types.of(Role.WEIGHT, "ffn.up.weight").name == "int4g128"
+    assert types.of(Role.WEIGHT, "attn.qkv.weight").name == "int8"
+    assert types.of(Role.ACTIVATION, "hidden").name == "bf16"
+    assert types.of(Role.WEIGHT).name == "bf16"
 
 
 def test_weights_and_cache_in_made_up_forms_are_counted_with_their_scales():

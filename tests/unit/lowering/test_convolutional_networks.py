@@ -2,7 +2,9 @@
 
 import pytest
 
+from archsim.core.errors import InputError
 from archsim.ir.tensor import Role
+from archsim.lowering.architectures._cnn_layers import Squeeze
 from archsim.lowering.convolution import Geometry
 from archsim.lowering.lower import lower
 from archsim.lowering.spec import load_workload
@@ -153,3 +155,99 @@ def test_mobilenets_are_their_tables_by_hand():
             macs += size * size * wide * (9 + out)
             channels = out
     assert shipped("mobilenet-v2").macs() == macs + 49 * 320 * 1280 + 1280 * 1000
+
+
+def test_squeeze_and_excitation_is_a_mean_two_dense_layers_and_a_product():
+    layer = residual("inverted", expand=1, kernel=5, activation="hard_swish", squeeze={})
+    graph = build(layer, size=(72, 6, 6), batch=2)
+    ops = {op.name: op for op in graph.blocks[0].ops}
+    assert list(ops) == [
+        "depthwise", "depthwise.hard_swish", "squeeze.mean", "squeeze.reduce",
+        "squeeze.reduce.relu", "squeeze.expand", "squeeze.scales", "squeeze", "project",
+    ]  # fmt: skip
+    assert ops["depthwise"].ranks["FH"] == 5
+    assert ops["depthwise.hard_swish"].primitives == {"add": 1, "max": 2, "mul": 2}
+    assert ops["squeeze.scales"].primitives == {"add": 1, "max": 2, "mul": 1}
+    assert ops["squeeze.reduce"].ranks == {"B": 1, "M": 2, "N": 24, "K": 72}
+    assert ops["squeeze"].ranks == {"M": 2 * 72, "N": 36}
+    assert graph.facts["parameters"] == 72 * 25 + 144 + 2 * 72 * 24 + 96 + 72 * 8 + 16
+
+
+@pytest.mark.parametrize(
+    ("channels", "between"), [(16, 8), (72, 24), (96, 24), (120, 32), (240, 64), (960, 240)]
+)
+def test_the_width_between_the_dense_layers_is_rounded_as_in_mobilenetv3(channels, between):
+    assert Squeeze().width(channels) == between
+    assert Squeeze(multiple=1).width(channels) == channels // 4
+
+
+def test_a_hidden_width_of_its_own_always_has_a_first_convolution():
+    graph = build(residual("inverted", hidden=4))
+    assert graph.blocks[0].ops[0].name == "expand"
+    assert graph.blocks[0].ops[0].ranks["OC"] == 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"groups": 1, "split": "half"}, 'layer "conv" has no depthwise convolution to change'),
+        ({"groups": "depthwise", "split": "full", "group_width": 2},
+         "split: full filters each channel apart, and group_width does not"),
+    ],
+)  # fmt: skip
+def test_filters_change_in_one_way_and_only_where_they_are_one_a_channel(fields, said):
+    with pytest.raises(InputError, match=said):
+        build(conv(**fields))
+
+
+def test_expand_and_hidden_exclude_each_other():
+    with pytest.raises(InputError, match='layer "body" gives both expand and hidden'):
+        build(residual("inverted", expand=2, hidden=8))
+
+
+def test_row_and_column_filters_of_unlike_maps_are_refused():
+    with pytest.raises(InputError, match="row and column filters give maps of 12 x 8 and 10 x 10"):
+        build(conv(groups="depthwise", split="full"))
+
+
+# k, channels between, channels out, squeezed, stride: tables 1 and 2 of Howard et al. (2019)
+V3 = {
+    "mobilenet-v3-large": (960, 1280, [
+        (3, 16, 16, 0, 1), (3, 64, 24, 0, 2), (3, 72, 24, 0, 1), (5, 72, 40, 24, 2),
+        (5, 120, 40, 32, 1), (5, 120, 40, 32, 1), (3, 240, 80, 0, 2), (3, 200, 80, 0, 1),
+        (3, 184, 80, 0, 1), (3, 184, 80, 0, 1), (3, 480, 112, 120, 1), (3, 672, 112, 168, 1),
+        (5, 672, 160, 168, 2), (5, 960, 160, 240, 1), (5, 960, 160, 240, 1),
+    ]),
+    "mobilenet-v3-small": (576, 1024, [
+        (3, 16, 16, 8, 2), (3, 72, 24, 0, 2), (3, 88, 24, 0, 1), (5, 96, 40, 24, 2),
+        (5, 240, 40, 64, 1), (5, 240, 40, 64, 1), (5, 120, 48, 32, 1), (5, 144, 48, 40, 1),
+        (5, 288, 96, 72, 2), (5, 576, 96, 144, 1), (5, 576, 96, 144, 1),
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", V3)
+def test_mobilenet_v3_is_its_table_by_hand(name):
+    last, features, rows = V3[name]
+    size, channels, macs = 112, 16, 112 * 112 * 16 * 27
+    for k, wide, out, squeezed, stride in rows:
+        macs += size * size * channels * wide * (wide != channels)
+        size = -(-size // stride)
+        macs += size * size * wide * (k * k + out) + 2 * wide * squeezed
+        channels = out
+    macs += size * size * channels * last + last * features + features * 1000
+    assert lower(load_workload(name)[0]).macs() == macs
+
+
+def test_mnasnet_is_its_figure_by_hand():
+    size, channels, macs = 112, 32, 112 * 112 * 32 * 27
+    for t, k, out, n, stride in [(1, 3, 16, 1, 1), (3, 3, 24, 3, 2), (3, 5, 40, 3, 2),
+                                 (6, 5, 80, 3, 2), (6, 3, 96, 2, 1), (6, 5, 192, 4, 2),
+                                 (6, 3, 320, 1, 1)]:  # fmt: skip
+        for step in (stride, *[1] * (n - 1)):
+            wide = t * channels
+            macs += size * size * channels * wide * (t > 1)
+            size //= step
+            macs += size * size * wide * (k * k + out)
+            channels = out
+    assert lower(load_workload("mnasnet-b1")[0]).macs() == macs + 49 * 320 * 1280 + 1280 * 1000

@@ -16,7 +16,7 @@ from archsim.system.build import build
 from archsim.system.homes import tier_bound_ps, tier_bytes
 from archsim.system.plan import place
 from archsim.system.record import record
-from archsim.system.sequence import schedule
+from archsim.system.schedule import schedule
 from archsim.system.simulate import timed
 from archsim.system.spec import load_hardware
 

@@ -47,6 +47,18 @@ def test_a_tolerance_of_every_row_holds_up_to_its_edge(text, want, near, far):
     assert not result(text, (want, want), (want, far)).passed
 
 
+@pytest.mark.parametrize(
+    ("printed", "near", "far"), [("2.0", 2.07, 2.0701), ("4.16", 4.2066, 4.2067), ("3", 3.53, 3.54)]
+)
+def test_half_a_digit_is_that_of_the_last_one_that_is_printed(printed, near, far):
+    limit = Tolerance("1% + half digit")
+    assert limit.gating
+    assert limit.holds(float(printed), near, printed)
+    assert limit.holds(float(printed), 2 * float(printed) - near, printed)
+    assert not limit.holds(float(printed), far, printed)
+    assert suite(x=limit.text).metrics == {"x": "1% + half digit"}
+
+
 def test_a_mean_tolerance_judges_the_mean_of_all_rows():
     # errors of 0, 2 and 13 %: 5 % on average
     assert result("mape 5%", (100, 100), (100, 98), (100, 113)).passed

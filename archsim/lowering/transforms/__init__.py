@@ -1,0 +1,1 @@
+"""Workload transforms: each rewrites a model's description before it becomes ops."""

@@ -1,0 +1,47 @@
+"""Capacity: what the nearest memory must hold, by role, and the refusal where it does not fit."""
+
+from __future__ import annotations
+
+from archsim.core.errors import Infeasible
+from archsim.core.units import format_bytes
+from archsim.ir.graph import OpGraph
+from archsim.ir.tensor import Role, Tensor
+from archsim.system.build import Machine
+
+
+def check_capacity(graph: OpGraph, machine: Machine, resident: frozenset[str]) -> dict[str, int]:
+    """Bytes that DRAM must hold, by role.
+
+    Raises:
+        Infeasible: E401 with the shortfall when they do not fit.
+    """
+    spilled: dict[str, Tensor] = {
+        a.tensor: graph.tensors[a.tensor]
+        for _, op in graph.ops()
+        for a in (*op.reads, *op.writes)
+        if graph.tensors[a.tensor].role is Role.ACTIVATION and a.tensor not in resident
+    }
+    need = {
+        "weights": graph.stored_bytes(Role.WEIGHT),
+        "kv_cache": graph.stored_bytes(Role.KV_CACHE),
+        "activations": sum(t.bytes for t in spilled.values()),
+    }
+    beside = {
+        "saved activations": graph.stored_bytes(Role.SAVED),
+        "gradients": graph.stored_bytes(Role.GRADIENT),
+        "optimizer": graph.stored_bytes(Role.OPTIMIZER),
+    }
+    need |= {name: size for name, size in beside.items() if size}  # of training alone
+    total, dram = sum(need.values()), machine.dram
+    if total > dram.capacity_bytes:
+        parts = ", ".join(f"{role} {format_bytes(n)}" for role, n in need.items())
+        raise Infeasible(
+            f"{graph.name} needs {format_bytes(total)}, {dram.name} holds "
+            f"{format_bytes(dram.capacity_bytes)} "
+            f"(short by {format_bytes(total - dram.capacity_bytes)})",
+            code="E401",
+            help=f"{parts}; narrower dtypes, a smaller batch, or "
+            f"--set memory.{dram.name}.capacity=...",
+            details={"need_bytes": need, "capacity_bytes": dram.capacity_bytes},
+        )
+    return need
