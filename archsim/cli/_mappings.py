@@ -23,9 +23,10 @@ def stages(
     from archsim import api
 
     plan = api.place_only(hardware, workload, **options)
+    chosen = _selected(plan, selector)  # before anything is counted: a slip is told at once
     rows = {row["op"]: row for row in _moved(hardware, workload, options)}
     found = []
-    for block, stage in _selected(plan, selector):
+    for block, stage in chosen:
         row, operands = rows[stage.path], operand_bytes(stage, plan, block.block.count)
         data = _data(block.block.count, stage, row)
         if operands:
@@ -126,7 +127,7 @@ def _moved(hardware: str, workload: str, options: dict[str, Any]) -> list[dict[s
     """Bytes by stage and level: the counts of the closed-form reduction."""
     from archsim import api
 
-    return api.run(hardware, workload, fidelity="analytic", **options).ops
+    return api.run(hardware, workload, fidelity="analytic", advice=False, **options).ops
 
 
 def _data(count: int, stage: Any, row: dict[str, Any]) -> dict[str, Any]:

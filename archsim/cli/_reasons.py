@@ -80,11 +80,13 @@ def _rules(report: "Report", document: "Document", metric: str) -> list[dict[str
 def _changes(report: "Report") -> list[dict[str, Any]]:
     """Every change worth trying, with the time that was simulated for it."""
     from archsim import api
+    from archsim.report.verdict import LEAST_GAIN
 
     if report.result["fidelity"] == "bound":
         return []
     before = report.result["time_ps"]
-    return [
+    least = LEAST_GAIN if report.result.get("streams") else 0.0  # more units speed no stream up
+    found = [
         {
             "reason": t.reason, "share": t.share, "set": list(t.overrides),
             "was": [str(now) for _, now, _ in t.settings],
@@ -92,6 +94,7 @@ def _changes(report: "Report") -> list[dict[str, Any]]:
         }
         for t in api.try_changes(report)
     ]  # fmt: skip
+    return [change for change in found if change["gain"] >= least]
 
 
 def text(found: dict[str, Any]) -> str:

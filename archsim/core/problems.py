@@ -45,6 +45,7 @@ _LIMITS = {
     "le": "{} or less",
     "multiple_of": "a multiple of {}",
 }
+_OTHER_WORDS = {"tokens": "count"}  # what a key is called elsewhere, though it looks unlike
 
 
 class Problem(NamedTuple):
@@ -84,7 +85,9 @@ def diagnose(errors: Sequence[ErrorDetails], document: Document, shape: Shape) -
 def _meant(problem: Problem, shape: Shape) -> Path_ | None:
     """The path that an unknown key was probably meant to be."""
     *above, key = problem.path
-    close = nearest(str(key), shape.keys(tuple(above), problem.data))
+    known = shape.keys(tuple(above), problem.data)
+    other = _OTHER_WORDS.get(str(key))
+    close = other if other in known else nearest(str(key), known)
     return (*above, close) if close else None
 
 

@@ -2,8 +2,9 @@
 
 A candidate is a template, tile extents, a loop order and a set of held operands. Tile extents are
 measured in batches; all templates, orders and sets are tried on each. The same inputs and seed give
-the same answer. Beyond the budget it starts from the templates' own tile extents and random ones,
-and then walks from the best towards their neighbours until none is better.
+the same answer. Beyond the budget it starts from what the templates choose by themselves, which is
+tried whatever the budget, adds others of their tile extents and random ones, and then walks from
+the best towards their neighbours until none is better.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from archsim.dataflows._auto_space import (
     neighbours,
     product,
     some,
+    templates_choice,
     templates_tiles,
 )
 from archsim.dataflows._auto_time import Nest
@@ -135,14 +137,12 @@ class Search:
         return self._answer(most, proved=proved)
 
     def _sample(self, space: Axes) -> None:
-        """Templates' own extents, random ones, then neighbours of the best."""
+        """The templates' choice, others of their extents, random ones, neighbours of the best."""
         rng = np.random.default_rng(self.seed)
+        self._try(templates_choice(self.flows, self.problem, self.target))  # one row at the least
         own = templates_tiles(self.flows, self.problem, self.target, 1 << 30)
         self._try(some(own, self._rows(START_SHARE), rng))
         self._try(draw(space, self._rows(RANDOM_SHARE), rng))
-        if self.best is None:
-            self._try(some(templates_tiles(self.flows, self.problem, self.target, 1),
-                            self._left() // 2, rng))  # fmt: skip
         stale = 0
         while self.best is not None and self._left() and stale < PATIENCE:
             before = float(self.best.value.min())

@@ -8,12 +8,15 @@ templates' own sizes are among them, and the smallest that an op allows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from archsim.core.errors import Unmappable
 from archsim.dataflows._grid import ladder, tile_sizes
+from archsim.dataflows._search import choose
 from archsim.ir.problem import Problem
 from archsim.ir.target import Target
 
@@ -47,6 +50,20 @@ def templates_tiles(
     found = [tile_sizes(flow, problem, target, problem.largest, smallest) for flow in flows]
     rows = [np.stack([tile[r] for r in "bmnk"], axis=1) for tile in found]
     return np.unique(np.concatenate(rows), axis=0)
+
+
+def templates_choice(flows: Sequence[Dataflow], problem: Problem, target: Target) -> Ints:
+    """Tile extents that each template chooses by itself, the best template first; b, m, n, k."""
+    # templates know two objectives: array cycles first, or time
+    plain = target.objective if target.objective == "compute" else "latency"
+    found: list[tuple[tuple[float, ...], list[int]]] = []
+    for flow in flows:
+        try:
+            key, mapping = choose(flow, problem, replace(target, objective=plain))
+        except Unmappable:
+            continue
+        found.append((key, [mapping.tile[rank] for rank in "bmnk"]))
+    return np.array([row for _, row in sorted(found)], dtype=np.int64).reshape(-1, 4)
 
 
 def _templates(flows: Sequence[Dataflow], problem: Problem, target: Target) -> dict[str, set[int]]:

@@ -6,7 +6,7 @@ What an Einsum takes and counts is in `_cascade_bench`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from archsim.core.errors import Unmappable
 from archsim.dataflows._cascade_bench import Bench
@@ -18,6 +18,10 @@ from archsim.ir.cascade_target import CascadeTarget, Tiling
 from archsim.ir.mapping import Mapping as PlainMapping
 from archsim.ir.problem import Problem
 from archsim.ir.target import Target
+
+if TYPE_CHECKING:
+    from archsim.dataflows._nest_fit import Fit
+    from archsim.ir.nest_check import NestTarget
 
 
 class CascadeDataflow(Dataflow):
@@ -43,6 +47,19 @@ class CascadeDataflow(Dataflow):
         """
         raise Unmappable(
             f"{problem.op.name}: {self.kind} maps scores, softmax and values as one",
+            code="E302",
+            help=f"{{ops: attention, dataflow: {self.kind}}}",
+        )
+
+    def search_nest(self, problem: Problem, target: NestTarget) -> Fit:
+        """Refuses too: on a spatial array it maps attentions, never one product.
+
+        Raises:
+            Unmappable: always.
+        """
+        op = problem.op
+        raise Unmappable(
+            f"{op.name}: {self.kind} maps an attention, and {op.name} is a {op.kind}",
             code="E302",
             help=f"{{ops: attention, dataflow: {self.kind}}}",
         )

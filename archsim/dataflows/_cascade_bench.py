@@ -13,6 +13,7 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
 
+from archsim.core.errors import Unmappable
 from archsim.core.units import PS_PER_S
 from archsim.ir.attention_problem import AttentionProblem, Heads
 from archsim.ir.cascade import PRIMITIVES, Einsum, Nest, elements, footprint
@@ -83,6 +84,25 @@ class Bench:
     def points(self) -> int:
         """Scores of the case."""
         return self.case.b * self.case.m * self.case.keys
+
+    def tiles_asked(self) -> int | None:
+        """Tiles of queries that a rule asks to work on together; None where it leaves that open.
+
+        Raises:
+            Unmappable: for rows that are no whole tiles, or do not divide the tiles there are.
+        """
+        asked, total = self.tiling.query_rows, self.query_blocks
+        if asked is None or (asked % self.rows == 0 and total % (asked // self.rows) == 0):
+            return asked and asked // self.rows
+        some = [str(n * self.rows) for n in range(1, total + 1) if total % n == 0]
+        several = f"{total} tiles" if total > 1 else "one tile"
+        raise Unmappable(
+            f"{self.problem.name}: {asked} rows of queries are no whole tiles of {self.rows} that "
+            f"divide {self.case.m} queries ({several})",
+            code="E401",
+            help=f"query_rows may be {', '.join(some[-8:])}",
+            details={"option": "query_rows"},
+        )
 
     def tile(self) -> dict[str, int]:
         """Extents of one tile."""

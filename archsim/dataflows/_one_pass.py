@@ -66,16 +66,13 @@ class OnePass(CascadeDataflow):
         of values, and what runs on; with `split` the scores and shares of a block of keys too.
 
         Raises:
-            Unmappable: when not even one tile fits.
+            Unmappable: when not even one tile fits, or not the rows that a rule asks for.
         """
         names = ["Q", "K", "V", *sorted(RUNNING), *(("QK", "SLN") if self.split else ())]
         total = bench.query_blocks
-        asked = bench.tiling.query_rows
-        sizes = [n for n in range(total, 0, -1) if total % n == 0]
-        if asked is not None:
-            sizes = [-(-asked // bench.rows)]
-        for inner in sizes:
-            nest = self._loops(bench, -(-total // inner), inner)
+        asked = bench.tiles_asked()
+        for inner in [asked] if asked else [n for n in range(total, 0, -1) if total % n == 0]:
+            nest = self._loops(bench, total // inner, inner)
             room = bench.room(nest, names)
             if room <= bench.room_bytes:
                 return nest, room
@@ -83,7 +80,8 @@ class OnePass(CascadeDataflow):
             f"{bench.problem.name}: {self.kind} holds {room} B of {inner * bench.rows} queries "
             f"and a block of {bench.cols} keys, {bench.room_bytes} B are free",
             code="E401",
-            help="a larger on-chip memory",
+            help="a larger on-chip memory" + (", or fewer query_rows" if asked else ""),
+            details={"option": "query_rows" if asked else "room"},
         )
 
     def _loops(self, bench: Bench, outer: int, inner: int) -> Nest:

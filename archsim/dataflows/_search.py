@@ -60,8 +60,7 @@ def _misfit(flow: Dataflow, problem: Problem, target: Target) -> Unmappable:
     """The refusal of a problem of which no tile fits: it names the room that is too small."""
     e = problem.largest
     for operand, most in sorted(target.operand_bytes.items()):
-        least = _least_room(flow, problem, target, operand)
-        if least > most:
+        if (least := _least_room(flow, problem, target, operand)) > most:
             return Unmappable(
                 f"{problem.op.name}: tiles of {operand} take {least} bytes or more, and "
                 f"{target.engine} has {most} for them",

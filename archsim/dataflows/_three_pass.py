@@ -45,8 +45,8 @@ class FlatThroughMemory(ThroughMemory):
     }  # fmt: skip
 
     def _case(self, bench: Bench) -> tuple[Nest, tuple[Sweep, ...], int]:
-        rows = bench.tiling.query_rows or LONG_ROWS * bench.rows
-        tiles, outer = -(-rows // bench.rows), -(-bench.case.m // rows)
+        tiles = bench.tiles_asked() or LONG_ROWS
+        outer = -(-bench.query_blocks // tiles)
         loops = (
             NestLoop("b", bench.case.b), NestLoop("p", outer),
             NestLoop("m1", bench.key_blocks), NestLoop("p", tiles),
@@ -107,9 +107,8 @@ class Unfused(ThroughMemory):
 
     def _nest(self, bench: Bench) -> tuple[Nest, int, int]:
         """Loops, blocks of queries, and the room of one."""
-        asked, parts = bench.tiling.query_rows, 1
-        if asked is not None:
-            parts = -(-bench.case.m // asked)
+        asked = bench.tiles_asked()
+        parts = bench.query_blocks // asked if asked else 1
         while True:
             tiles = -(-bench.query_blocks // parts)
             used = -(-bench.query_blocks // tiles)
@@ -126,6 +125,7 @@ class Unfused(ThroughMemory):
                     f"{bench.problem.name}: {self.kind} holds {room} B of {tiles * bench.rows} "
                     f"queries and a block of {bench.cols} keys, {bench.room_bytes} B are free",
                     code="E401",
-                    help="a larger on-chip memory",
+                    help="a larger on-chip memory" + (", or fewer query_rows" if asked else ""),
+                    details={"option": "query_rows" if asked else "room"},
                 )
             parts *= 2

@@ -92,15 +92,20 @@ class Flat(CascadeDataflow):
             Unmappable: when those that a rule asks for do not.
         """
         asked, total = bench.tiling.query_rows, bench.query_blocks
-        for tiles in (n for n in range(total, 0, -1) if total % n == 0):
-            if asked is not None and asked != tiles * bench.rows:
-                continue
-            if bench.room(_nest(bench, tiles * bench.rows), ("QK",)) <= bench.room_bytes:
-                return tiles * bench.rows
+        fit = [
+            tiles * bench.rows
+            for tiles in range(1, total + 1)
+            if total % tiles == 0
+            and bench.room(_nest(bench, tiles * bench.rows), ("QK",)) <= bench.room_bytes
+        ]
+        if asked is None or asked in fit:
+            return asked or fit[-1]
         raise Unmappable(
             f"{bench.problem.name}: {asked} rows of queries are no whole tiles of "
             f"{bench.rows} that divide {bench.case.m} and keep their scores on chip",
             code="E401",
+            help=f"query_rows may be {', '.join(map(str, fit[-8:]))}",
+            details={"option": "query_rows"},
         )
 
     def _spilled(

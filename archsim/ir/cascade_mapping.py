@@ -193,6 +193,13 @@ class CascadeMapping(KernelMapping):
             return case.m
         return -(-nest.extents()["p"] // outer.steps)
 
+    @property
+    def computes_masked(self) -> str:
+        """Why it does more than the attention needs, as text; empty where every key is seen."""
+        if not self.problem.masked:
+            return ""
+        return f"masked scores are computed, {self.dataflow} has no masked tiles"
+
     def live(self) -> dict[str, int]:
         """Elements of each tensor that are held at once, of the case with most."""
         found = [footprints(self.cascade, nest) for nest in self.nests]
@@ -236,6 +243,8 @@ class CascadeMapping(KernelMapping):
             lines.append(f"  {sweep.steps} steps, {how}: {phases}")
             if sweep.tail:
                 lines.append(f"    then beside the next step: {' '.join(sweep.tail.einsums)}")
+        if self.computes_masked:
+            lines.append(f"  {self.computes_masked}")
         for word, size in self.traffic().items():
             lines.append(f"  {word} through memory: {float(size):.0f} B")
         return "\n".join(lines)

@@ -6,7 +6,7 @@ about, so that whoever read the nest from a file can say where it stands there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, NoReturn
@@ -18,7 +18,7 @@ from archsim.ir.nest_ranks import OPERANDS, WINDOWS, axis_of, widest
 from archsim.ir.op import Kind
 
 if TYPE_CHECKING:
-    from archsim.ir.nest import NestMapping, Placed
+    from archsim.ir.nest import NestLoop, NestMapping, Placed
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,39 @@ def check(nest: NestMapping, target: NestTarget) -> None:
     _axes(nest, target)
     _kept(nest)
     _room(nest, target)
+
+
+def check_cuts(
+    op: str, extents: Mapping[str, int], levels: Mapping[str, Sequence[NestLoop]]
+) -> None:
+    """Refuse loops whose tile is larger than what they cut: such a loop makes no sense.
+
+    A tile as large as what it cuts is one step, and allowed. Ranks that the op does not have are
+    refused elsewhere.
+
+    Args:
+        op: its name.
+        extents: of its ranks, the largest of ragged cases.
+        levels: loops of each level as they were written, outermost first.
+
+    Raises:
+        Unmappable: with the reason, and the level and loop.
+    """
+    size, cut = dict(extents), set[str]()
+    for level, loops in levels.items():
+        for loop in loops:
+            most = size.get(loop.rank, loop.tile)
+            if loop.tile > most:
+                what = "a tile" if loop.rank in cut else "the op"
+                raise Unmappable(
+                    f"{op}: {loop.rank}/{loop.tile} cuts {what} of {most} {loop.rank}, and is "
+                    "larger",
+                    code="E401",
+                    help=f"{loop.rank}/{most} or less",
+                    details={"level": level, "loop": str(loop)},
+                )
+            size[loop.rank] = loop.tile
+            cut.add(loop.rank)
 
 
 def _refuse(nest: NestMapping, reason: str, level: str, loop: str = "", help: str = "") -> NoReturn:

@@ -96,7 +96,8 @@ def _unreached(graph: StreamGraph) -> Iterator[Mistake]:
 def _rates(graph: StreamGraph) -> Iterator[Mistake]:
     """Tokens that a FIFO gets and gives in an iteration differ, or are no whole number."""
     for i, node in enumerate(graph.nodes):
-        yield from _periods(graph, i, node)
+        if node.name in graph.firings:  # else it is named as unreached
+            yield from _periods(graph, i, node)
     for i, fifo in enumerate(graph.fifos):
         start, end = fifo.producer[0], fifo.consumer[0]
         if start not in graph.firings or end not in graph.firings:

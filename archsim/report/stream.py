@@ -104,7 +104,8 @@ def answer(found: list[dict[str, Any]]) -> list[list[str]]:
             "Stream",
             f"{stream['interval_cycles']:g} cycles",
             f"an iteration of {stream['op']}, {stream['least_interval_cycles']} at best; "
-            f"{stream['peak_intermediate_tokens']} tokens between nodes at most",
+            f"{stream['peak_intermediate_tokens']} tokens at most wait between nodes that "
+            "compute, those beside a source or sink left out",
         ]
         for stream in found
         if stream["interval_cycles"] is not None

@@ -14,6 +14,7 @@ WASTE = {
     "compute": "part-filled folds, fill and drain, masked tiles",
     "vector": "masked points",
 }
+STREAM_WASTE = "nodes that wait for one another, fill and drain"
 LEAST_GAIN = 1.005  # a smaller one is no change worth a name
 
 
@@ -51,12 +52,13 @@ def verdict(run: RunRecord, stalls: dict[str, float]) -> str:
     stalls = _by_engine(stalls)
     if least.by == "memory":
         own = {f"{tier.name}_bandwidth" for tier in run.memory.tiers} & set(stalls)
-    elif least.by == "vector":
+    elif least.by == "vector" and not run.streams:  # nodes of a stream are busy on one engine
         own = {reason for reason in stalls if reason.endswith("_busy")} - own
     itself = ratio * fsum(share for reason, share in stalls.items() if reason in own)
     reasons = [f"{r} ({100 * s:.0f} %)" for r, s in stalls.items() if r not in own and s >= 0.03]
     if itself > 1.02:
-        reasons.append(f"{' and '.join(sorted(own))} at {itself:.2f} x least ({WASTE[least.by]})")
+        waste = STREAM_WASTE if run.streams and least.by != "memory" else WASTE[least.by]
+        reasons.append(f"{' and '.join(sorted(own))} at {itself:.2f} x least ({waste})")
     return f"{text}; above {NEAR} because of {', '.join(reasons)}."
 
 

@@ -14,6 +14,7 @@ from archsim.ir.flash import FlashMapping
 from archsim.ir.graph import OpGraph
 from archsim.ir.op import Op
 from archsim.ir.record import BoundRecord
+from archsim.ir.stream_mapping import StreamMapping
 from archsim.ir.tensor import Role
 from archsim.system.build import Machine
 from archsim.system.flash import softmax_of
@@ -67,6 +68,10 @@ def bound(plan: Plan) -> BoundRecord:
     stages = [(block.block.count, stage) for block in plan.blocks for stage in block.stages]
     compute = sum(count * _compute_s(stage, graph, machine) for count, stage in stages)
     vector = sum(count * _vector_s(stage, machine) for count, stage in stages)
+    # a node has one unit, so that a stream is no faster than its busiest; beside other stages
+    busiest = [[count * s for s in _busiest_s(stage)] for count, stage in stages]
+    compute = max([compute, *(mac for mac, _ in busiest)])
+    vector = max([vector, *(other for _, other in busiest)])
     return BoundRecord(memory, int(compute * PS_PER_S), int(vector * PS_PER_S))
 
 
@@ -79,6 +84,9 @@ def stage_bounds(plan: Plan) -> list[StageBound]:
         for stage in block.stages:
             count, op = block.block.count, stage.ops[0]
             read, write = (count * n for n in _moved(graph, stage, seen))
+            mac_s, other_s = _busiest_s(stage)
+            compute_s = max(_compute_s(stage, graph, machine), mac_s)
+            vector_s = max(_vector_s(stage, machine), other_s)
             rows.append(
                 StageBound(
                     stage.path,
@@ -88,8 +96,8 @@ def stage_bounds(plan: Plan) -> list[StageBound]:
                     read,
                     write,
                     _memory_ps(read + write, machine),
-                    int(count * _compute_s(stage, graph, machine) * PS_PER_S),
-                    int(count * _vector_s(stage, machine) * PS_PER_S),
+                    int(count * compute_s * PS_PER_S),
+                    int(count * vector_s * PS_PER_S),
                 )
             )
     return rows
@@ -124,6 +132,22 @@ def _compute_s(stage: Stage, graph: OpGraph, machine: Machine) -> float:
             live = op.live_points() if op.is_mac else op.macs()
             total += live / peak if peak else 0.0
     return total
+
+
+def _busiest_s(stage: Stage) -> tuple[float, float]:
+    """Seconds that the busiest node of a stream works: of those that multiply, of the others.
+
+    A node's firings follow one another on its unit, an interval apart; other stages have none.
+    """
+    mapping = stage.mapping
+    if not isinstance(mapping, StreamMapping):
+        return 0.0, 0.0
+    graph, longest = mapping.graph, [0, 0]
+    for node in graph.nodes:
+        kind = 0 if node.macs else 1
+        longest[kind] = max(longest[kind], graph.iterations * mapping.busy_cycles(node.name))
+    mac, other = (cycles / stage.engine.clock_hz for cycles in longest)
+    return mac, other
 
 
 def _vector_s(stage: Stage, machine: Machine) -> float:

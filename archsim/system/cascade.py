@@ -19,6 +19,7 @@ from archsim.ir.op import Op
 from archsim.system.build import Machine, selects
 from archsim.system.place import Stage
 from archsim.system.room import Room, no_rate
+from archsim.system.spec import MappingRule
 
 
 def is_cascade(name: str | None) -> bool:
@@ -40,6 +41,7 @@ def cascade_stage(stage: Stage, room: Room) -> Stage:
             f"{stage.path}: {stage.template} unrolls queries and keys over a spatial_array, "
             f"and {engine.name} is a {engine.kind}",
             code="E302",
+            help="flash_attention, or leave out that rule: its products then run one by one",
         )
     assert isinstance(vector, VectorEngine)
     graph, machine = room.graph, room.machine
@@ -73,7 +75,13 @@ def cascade_stage(stage: Stage, room: Room) -> Stage:
     )
     flow = dataflows.get(stage.template)
     assert issubclass(flow, CascadeDataflow)
-    mapping = flow().map_cascade(found, target, _tiling(machine, stage))
+    settled = _settled(machine, stage, room.used)
+    try:
+        mapping = flow().map_cascade(found, target, _tiling(settled))
+    except Unmappable as error:
+        if (option := error.details.get("option")) in settled:
+            error.details["path"] = f"mapping[{settled[option][0]}].cascade.{option}"
+        raise
     return replace(stage, mapping=mapping, room_bytes=mapping.room_bytes)
 
 
@@ -88,16 +96,31 @@ def _lanes(vector: VectorEngine, op: Op) -> Callable[[Mapping[str, int], int], i
     return cycles
 
 
-def _tiling(machine: Machine, stage: Stage) -> Tiling:
-    """What mapping rules settle: of each option the first matching rule's that gives it."""
-    found: dict[str, object] = {}
-    for rule in machine.spec.mapping:
+def _settled(machine: Machine, stage: Stage, used: set[str]) -> dict[str, tuple[int, object]]:
+    """Options that mapping rules settle: of each the first matching rule that gives it, by number.
+
+    Those rules are noted in `used`.
+    """
+    found: dict[str, tuple[int, object]] = {}
+    for i, rule in enumerate(machine.spec.mapping):
         own = rule.cascade
-        if own is not None and selects(rule.ops, stage.path, stage.ops[0].op_class):
+        if own is not None and rule_is_for(rule, stage):
+            used.add(f"mapping[{i}]")
             for option in ("room", "query_rows", "held", "counts"):
                 value = getattr(own, option)
                 if value is not None:
-                    found.setdefault(option, value)
+                    found.setdefault(option, (i, value))
+    return found
+
+
+def rule_is_for(rule: MappingRule, stage: Stage) -> bool:
+    """True for a rule that matches a stage and the engine that runs it."""
+    here = rule.on is None or rule.on == stage.engine.name
+    return here and selects(rule.ops, stage.path, stage.ops[0].op_class)
+
+
+def _tiling(settled: Mapping[str, tuple[int, object]]) -> Tiling:
+    found = {option: value for option, (_, value) in settled.items()}
     held = found.get("held")
     return Tiling(
         room_bytes=found.get("room"),  # type: ignore[arg-type]

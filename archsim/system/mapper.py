@@ -113,6 +113,8 @@ def searched_nest(
 ) -> Searched:
     """The search for a nest on a spatial array, where all that templates propose is tried.
 
+    Nests that no template proposes are not, so nothing is proved.
+
     Args:
         stage: on that array.
         view: its product.
@@ -124,7 +126,7 @@ def searched_nest(
     meter = meter_of(stage, view, room.graph, room.machine, room.resident)
     least = bounds(stage, view, meter, room)[objective]
     value, time_s, moved = key
-    return Searched(objective, value, least, tried, tried, True, time_s, round(moved))
+    return Searched(objective, value, least, tried, tried, False, time_s, round(moved))
 
 
 def _content(

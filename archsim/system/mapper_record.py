@@ -21,7 +21,8 @@ class Searched:
         objective: what was minimised.
         value, bound: of the mapping found, and the least that any mapping takes, in the unit of the
             objective.
-        tried, space: candidates whose cost was found, and those there are.
+        tried, space: candidates whose cost was found, and those there are; on a spatial array
+            those that its templates propose, which are not all nests.
         proved: all of the space was tried: no candidate is better.
         time_s, traffic_bytes, energy_pj: predicted for the mapping found, from its first tile's
             load to its last result's store, with leakage over that time.
@@ -53,6 +54,8 @@ class Searched:
     def lines(self) -> list[str]:
         """For people: what was searched, and how good the answer is."""
         of = "all" if self.proved else f"of {self.space:,}"
+        if self.tried == self.space and not self.proved:
+            of = "all that templates propose"
         unit = UNITS[self.objective]
         return [
             f"searched {self.tried:,} candidates ({of}) for {self.objective}: "

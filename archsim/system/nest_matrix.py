@@ -17,12 +17,12 @@ from archsim.dataflows._grid import OPERANDS, tile_bytes
 from archsim.dataflows.base import Dataflow, dataflows
 from archsim.ir.mapping import REUSED, Buffer, Mapping
 from archsim.ir.nest import NestLoop
+from archsim.ir.nest_check import check_cuts
 from archsim.ir.nest_text import read_loop
 from archsim.ir.problem import Problem
 from archsim.ir.target import Target
+from archsim.system.nest_label import HELD, check_matrix_label
 from archsim.system.nest_written import Written
-
-HELD = {"weight": "weight", "input": "in", "output": "out"}  # what stays in the array
 
 
 def matrix_mapping(given: Written, view: Problem, target: Target) -> Mapping:
@@ -32,7 +32,12 @@ def matrix_mapping(given: Written, view: Problem, target: Target) -> Mapping:
         Unmappable: with the reason, and its place in the description.
     """
     with given.located():
-        return _Reading(given, view, target).mapping()
+        reading = _Reading(given, view, target)
+        mapping = reading.mapping()
+        extents = {rank.upper(): n for rank, n in reading.extents.items()}
+        check_cuts(view.op.name, extents, given.loops())
+        check_matrix_label(view.op.name, given.rule.dataflow, dataflows.get(mapping.dataflow)())
+        return mapping
 
 
 def nest_data(mapping: Mapping) -> dict[str, Any] | None:

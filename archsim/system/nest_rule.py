@@ -128,7 +128,7 @@ class NestRule(Spec):
     """A mapping written out: levels, what each keeps, and its loops, outermost first."""
 
     dataflow: str = "nest"
-    """What reports call it."""
+    """What reports call it; the name of a template only where the loops are that template's."""
 
     levels: NestLevels
     """Loops and what is kept, by level."""

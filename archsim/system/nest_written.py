@@ -9,12 +9,13 @@ from dataclasses import replace
 from archsim.components.base import KernelEngine, MacEngine
 from archsim.components.spatial_pipeline import SpatialPipeline
 from archsim.core.errors import Unmappable
-from archsim.ir.nest import NestMapping
-from archsim.ir.nest_check import NestTarget
+from archsim.ir.nest import LEVELS, NestLoop, NestMapping
+from archsim.ir.nest_check import NestTarget, check_cuts
 from archsim.ir.nest_ranks import OPERANDS
-from archsim.ir.nest_text import nest_from_data
+from archsim.ir.nest_text import nest_from_data, read_loop
 from archsim.ir.problem import Problem
 from archsim.system.build import selects
+from archsim.system.nest_label import check_label
 from archsim.system.nest_rule import NestRule
 from archsim.system.place import Stage
 from archsim.system.room import Room
@@ -31,12 +32,23 @@ class Written:
         """Dotted path of the nest, or of a level or a loop in it."""
         parts = f"mapping[{self.number}].nest"
         levels = self.data["levels"]
+        if level == "dataflow":
+            return f"{parts}.dataflow"
         if level not in levels:
             return f"{parts}.levels" if level else parts
         loops = levels[level].get("loops", [])
         if loop in loops:
             return f"{parts}.levels.{level}.loops[{loops.index(loop)}]"
         return f"{parts}.levels.{level}"
+
+    def loops(self) -> dict[str, list[NestLoop]]:
+        """Loops by level, outermost first, as they are written."""
+        levels = self.data["levels"]
+        return {
+            name: [read_loop(text) for text in levels[name].get("loops", ())]
+            for name in LEVELS
+            if name in levels
+        }
 
     @contextmanager
     def located(self) -> Iterator[None]:
@@ -68,10 +80,12 @@ class Written:
                             "it stays",
                         )
             nest = nest_from_data(self.data, view, target.engine, self.rule.dataflow)
+            check_cuts(view.op.name, nest.ranks, self.loops())
             depth = dict.fromkeys(OPERANDS, target.depth) | dict(nest.depth)
             depth.pop("partial", None)
             nest = replace(nest, depth=depth)
             nest.check(target)
+            check_label(self.rule.dataflow, nest)
         return nest
 
 

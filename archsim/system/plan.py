@@ -117,10 +117,10 @@ def _mapped(stage: Stage, room: Room) -> Stage:
     array = isinstance(stage.engine, SpatialArray) and stage.template in ("", FLASH)
     ways = (
         (stage.ops[0].stream is not None, stream_stage),
+        (is_cascade(stage.template), cascade_stage),  # before kernels: those have none of their own
         (isinstance(stage.engine, KernelEngine), kernel_stage),
         (is_linear(stage, room), linear_stage),
         (array, _nested_stage),
-        (is_cascade(stage.template), cascade_stage),
         (bool(stage.template), flash_stage),
         (is_region(stage), region_stage),
         (stage.ops[0].is_mac, _mac_stage),

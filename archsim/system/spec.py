@@ -12,8 +12,9 @@ from pydantic import Field, create_model, model_validator
 from archsim.components.base import engines
 from archsim.core.data import find, names
 from archsim.core.errors import InputError
+from archsim.core.overrides import merge
 from archsim.core.spec import Hertz, Joules, Mm2, PositiveInt, Seconds, Spec, problem
-from archsim.core.yamlio import Document, load_spec
+from archsim.core.yamlio import Document, load_layers, load_spec
 from archsim.energy.table import AreaSpec, EnergyRow, LeakageSpec
 from archsim.interconnect.base import links
 from archsim.memory.base import memories
@@ -21,7 +22,7 @@ from archsim.system.cached_share import ResidencyRule
 from archsim.system.cascade_rule import CascadeRule
 from archsim.system.expert_cache import ExpertRule
 from archsim.system.layouts import Layout
-from archsim.system.mapper_rule import Template, or_auto, spread
+from archsim.system.mapper_rule import Template, or_auto, says_auto, spread, unsaid
 from archsim.system.nest_rule import NestRule, expand
 from archsim.system.paged_cache import PageRule
 
@@ -182,7 +183,8 @@ class HardwareBase(Spec):
     """Which engine runs which op."""
 
     mapping: tuple[MappingRule, ...] = Field(default=(), json_schema_extra=or_auto)
-    """How ops are mapped; `auto`: the mapper searches for the mapping of every op."""
+    """How ops are mapped; `auto`: by the machine's own rules, with the mapper's search in place of
+    the templates of products; those of attentions and options such as `fuse` stay."""
 
     energy: EnergyChoice = EnergyChoice()
     """Energy and area rows."""
@@ -228,9 +230,18 @@ def load_hardware(
         InputError: with every problem of the file, each at its line and column.
     """
     where = _machine_file(source) if isinstance(source, str) else source
+
+    def below() -> Document:
+        under = load_layers(unsaid(where))
+        for file in set_files:
+            under = merge(under, load_layers(unsaid(file)))
+        kept = [setting for setting in set_ if not says_auto(setting)]
+        return load_spec(under, hardware_spec(), set_=kept, finish=lambda d: expand(spread(d)))[1]
+
     return load_spec(
-        where, hardware_spec(), set_=set_, set_files=set_files, finish=lambda d: expand(spread(d))
-    )
+        where, hardware_spec(), set_=set_, set_files=set_files,
+        finish=lambda d: expand(spread(d, below)),
+    )  # fmt: skip
 
 
 def _machine_file(source: str) -> Path:

@@ -14,6 +14,7 @@ from archsim.ir.record import TierRecord
 from archsim.memory.dram import Dram
 from archsim.system.layouts import Layout
 from archsim.system.place import Plan
+from archsim.system.unheard_cascades import unheard_cascades
 from archsim.system.unheard_rules import unheard_rules
 
 NO_BANKS = "its banks are not simulated in this run"
@@ -31,6 +32,7 @@ def unheard(
     """
     machine = plan.machine
     yield from unheard_rules(plan)
+    yield from unheard_cascades(plan)
     for name, memory in sorted(machine.memories.items()):
         if not isinstance(memory, Dram):
             continue

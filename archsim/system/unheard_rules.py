@@ -12,12 +12,14 @@ from archsim.ir.op import Op
 from archsim.ir.region import RegionMapping
 from archsim.system.place import Plan, Stage
 from archsim.system.rules import rule_of
+from archsim.system.unheard_search import unheard_search
 
 OF_TILES = ("dataflow", "cascade", "objective", "budget", "seed", "cache")  # a region's are its own
 
 
 def unheard_rules(plan: Plan) -> Iterator[tuple[str, str]]:
     """(code, text) of each option of a rule without effect on any op that it decides for."""
+    yield from unheard_search(plan)
     regions = any(isinstance(s.mapping, RegionMapping) for b in plan.blocks for s in b.stages)
     for i, rule in enumerate(plan.machine.spec.mapping):
         if rule.fuse == "region":

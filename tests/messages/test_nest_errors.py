@@ -231,6 +231,56 @@ CASES = {
               = help: `in over N`
         """,
     ),
+    "a tile larger than the op": (
+        SPATIAL + changed(GOOD, ("N/16, K/48", "M/5120, K/48")),
+        """
+        m.yaml:18:24: error[E401]: fc: M/5120 cuts the op of 64 M, and is larger
+           18 |         dram: {loops: [M/5120, K/48]}
+              |                        ^^^^^^
+              = help: M/64 or less
+        """,
+    ),
+    "a tile larger than the one it cuts": (
+        SPATIAL + changed(GOOD, ("M/8, K/8", "M/8, M/16, K/8")),
+        """
+        m.yaml:19:56: error[E401]: fc: M/16 cuts a tile of 8 M, and is larger
+           19 |         buffer: {keep: [in, weight, out], loops: [M/8, M/16, K/8, K/1 @rows, N/4 @cols]}
+              |                                                        ^^^^
+              = help: M/8 or less
+        """,  # noqa: E501 - its exact text
+    ),
+    "a tile of a systolic array that is larger than the op": (
+        SYSTOLIC + changed(NEST, ("M/8, ", ""), ("K/48", "K/49")),
+        """
+        m.yaml:18:30: error[E401]: fc: K/49 cuts the op of 48 K, and is larger
+           18 |         dram: {loops: [N/16, K/49]}
+              |                              ^^^^
+              = help: K/48 or less
+        """,
+    ),
+    "a template's name that is not true": (
+        SPATIAL + changed(GOOD, ("    nest:\n", "    nest:\n      dataflow: input_stationary\n")),
+        """
+        m.yaml:17:17: error[E401]: fc: input_stationary keeps in in registers, and these loops keep weight
+           17 |       dataflow: input_stationary
+              |                 ^^^^^^^^^^^^^^^^
+              = help: leave `dataflow` out, or give it a name of your own
+        """,  # noqa: E501 - its exact text
+    ),
+    "the name of another template of systolic arrays": (
+        SYSTOLIC
+        + changed(
+            NEST,
+            ("M/8, ", ""),
+            ("    nest:\n", "    nest:\n      dataflow: output_stationary\n"),
+        ),
+        """
+        m.yaml:17:17: error[E401]: fc: nest says output_stationary, and its loops are those of weight_stationary
+           17 |       dataflow: output_stationary
+              |                 ^^^^^^^^^^^^^^^^^
+              = help: leave `dataflow` out, or give it a name of your own
+        """,  # noqa: E501 - its exact text
+    ),
     "tiles of a systolic array that do not fit": (
         changed(SYSTOLIC, ("64 KiB", "2 KiB")) + changed(NEST, ("M/8, ", "")),
         """

@@ -1,6 +1,6 @@
 """Is the error helpful? Every mistake in a stream graph, and each way in which one stands still."""
 
-from textwrap import dedent
+from textwrap import dedent, indent
 
 import pytest
 
@@ -58,6 +58,59 @@ def test_e201_an_output_and_an_input_dangle():
               |            ^
         """
     check(refused("  - {from: s, to: d.b}\n"), expected)
+
+
+def test_e201_a_node_that_only_feeds_itself_is_fed_by_no_source():
+    expected = """
+        g.yaml:9:12: error[E201]: z is fed by no source: how often it fires cannot be told
+            9 |   - {name: z, does: exp}
+              |            ^
+        """
+    with_node = "fifos:\n  - {from: z, to: z}\n"
+    check(refused("fifos:\n", "  - {name: z, does: exp}\n" + with_node), expected)
+
+
+def test_e101_a_source_gives_a_count_not_tokens():
+    expected = """
+        g.yaml:4:38: error[E101]: unknown key "tokens" in nodes[0]
+            4 |   - {name: x, does: read, tensor: X, tokens: 8}
+              |                                      ^^^^^^
+              = help: did you mean "count"?  (archsim schema stream lists all keys)
+        """
+    check(refused("count: 8", "tokens: 8"), expected)
+
+
+def refused_workload(config):
+    with open("w.yaml", "w") as file:
+        file.write(f"schema: archsim.workload/1\nname: w\nmodel:\n  config:\n{config}")
+    with pytest.raises(ArchsimError) as caught:
+        archsim.run("streaming", "w.yaml")
+    return caught.value.render()
+
+
+def test_every_mistake_of_a_graph_in_a_workload_is_told_at_its_own_fifo_or_node():
+    graph = BASE.removeprefix("schema: archsim.stream/1\n").replace("depth: 10", "depth: 0")
+    graph = graph.replace("  - {from: s, to: d.b}\n", "")
+    expected = """
+        w.yaml:10:16: error[E201]: output out of s dangles: no FIFO joins it
+           10 |       - {name: s, does: sum, over: 8}
+              |                ^
+        w.yaml:11:16: error[E201]: input b of d dangles: no FIFO joins it
+           11 |       - {name: d, does: divide, hold: {b: 8}}
+              |                ^
+        w.yaml:16:35: error[E107]: fifo e>d.a has depth 0: no token ever passes it
+           16 |       - {from: e, to: d.a, depth: 0}
+              |                                   ^
+              = help: the least is 1; 2 let both ends work
+        """
+    check(refused_workload(indent("architecture: stream\n" + graph, "    ")), expected)
+
+
+def test_every_depth_for_a_fifo_that_is_not_there_is_told_at_its_own_line():
+    config = "architecture: streaming_sdpa\ngraph: reordered\ntokens: 8\n"
+    found = refused_workload(indent(config + "depths:\n  exp>divide: 4\n  a>b: 3\n", "    "))
+    assert 'w.yaml:9:7: error[E201]: no FIFO "exp>divide"' in found
+    assert 'w.yaml:10:7: error[E201]: no FIFO "a>b"' in found
 
 
 def test_e107_a_fifo_of_depth_zero():

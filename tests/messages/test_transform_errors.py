@@ -173,5 +173,61 @@ def test_a_cascade_on_an_array_without_elements_of_its_own_is_refused_at_its_rul
     assert caught.value.exit_code == 4
     assert caught.value.render() == (
         f"--set {rule}: error[E302]: layer/attn.score: fusemax unrolls queries and keys over a "
-        "spatial_array, and array is a systolic_array"
+        "spatial_array, and array is a systolic_array\n"
+        "      = help: flash_attention, or leave out that rule: its products then run one by one"
     )
+
+
+def test_a_cascade_is_refused_on_an_engine_that_has_attention_kernels_of_its_own():
+    rule = "mapping=[{ops: attention, dataflow: flat}]"
+    with pytest.raises(ArchsimError) as caught:
+        run("h100", "gpt2-small-prefill", set_=[rule], fidelity="analytic")
+    assert caught.value.exit_code == 4
+    assert caught.value.render().startswith(
+        f"--set {rule}: error[E302]: layer/attn.score: flat unrolls queries and keys over a "
+        "spatial_array, and tensor is a tensor_core"
+    )
+
+
+def test_a_cascade_for_a_product_on_its_own_array_says_what_it_maps():
+    rule = "mapping=[{ops: [gemm, linear], dataflow: fusemax}]"
+    with pytest.raises(ArchsimError) as caught:
+        run("fusemax", "fusemax-t5", set_=[rule], fidelity="analytic")
+    expected = f"""
+        --set {rule}: error[E302]: q: fusemax maps an attention, and q is a gemm
+              = help: {{ops: attention, dataflow: fusemax}}
+        """
+    check(caught.value.render(), expected)
+
+
+@pytest.mark.parametrize(
+    ("machine", "dataflow", "rows", "said", "choices"),
+    [
+        ("fusemax", "fusemax", 300, "are no whole tiles of 256 that divide 2048 queries (8 tiles)",
+         "256, 512, 1024, 2048"),
+        ("fusemax", "fusemax", 768, "are no whole tiles of 256 that divide 2048 queries (8 tiles)",
+         "256, 512, 1024, 2048"),
+        ("flat", "fusemax_cascade", 4096,
+         "are no whole tiles of 256 that divide 2048 queries (8 tiles)", "256, 512, 1024, 2048"),
+        ("flat", "attention_unfused", 100,
+         "are no whole tiles of 256 that divide 2048 queries (8 tiles)", "256, 512, 1024, 2048"),
+        ("flat", "flat", 100,
+         "are no whole tiles of 256 that divide 2048 and keep their scores on chip",
+         "256, 512, 1024, 2048"),
+    ],
+)  # fmt: skip
+def test_rows_of_queries_that_do_not_divide_are_refused_with_those_that_do(
+    machine, dataflow, rows, said, choices
+):
+    line = {"name": "attn", "kind": "attention", "heads": 2, "head_dim": 64, "queries": 2048,
+            "context": 2048, "kv": "given", "causal": False}  # fmt: skip
+    work = {"schema": "archsim.workload/1", "name": "attn",
+            "model": {"config": {"architecture": "graph", "ops": [line]}}}  # fmt: skip
+    rule = f"mapping=[{{ops: attention, dataflow: {dataflow}, cascade: {{query_rows: {rows}}}}}]"
+    with pytest.raises(ArchsimError) as caught:
+        run(machine, work, set_=[rule], fidelity="analytic")
+    expected = f"""
+        --set {rule}: error[E401]: attn.score: {rows} rows of queries {said}
+              = help: query_rows may be {choices}
+        """
+    check(caught.value.render(), expected)

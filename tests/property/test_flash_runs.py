@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from archsim.core.errors import Infeasible, Unmappable
+from archsim.core.errors import Infeasible, Unmappable, Unsupported
 from archsim.ir.graph import Block, OpGraph
 from archsim.report.account import account
 from archsim.sim.simulate import simulate
@@ -143,5 +143,5 @@ def test_tiles_that_a_mask_rules_out_are_counted_as_skipped():
 def test_a_product_that_is_no_attention_is_refused_by_name():
     op, tensors = gemm(1, 8, 8, 8)
     hardware = machine(rule="*")
-    with pytest.raises(Unmappable, match="gemm: flash_attention maps scores, softmax and values"):
+    with pytest.raises(Unsupported, match="gemm: flash_attention maps scores, softmax and values"):
         place(OpGraph("plain", (Block("layer", 1, (op,)),), tensors), hardware)

@@ -19,6 +19,7 @@ from archsim.testing.functional_fused import execute_fused, fused_nests
 from archsim.testing.mutations import MISTAKES, complaint
 from archsim.testing.problems import gemm
 from archsim.testing.proofs import proofs, prove
+from benchmarks.proof import drawn
 
 PROOFS = {proof.name: proof for proof in proofs()}
 CASES = {"cascades of Einsums": 4}
@@ -30,6 +31,15 @@ def test_every_mapping_of_a_family_computes_its_op_and_every_mistake_is_caught(n
     assert found.drawn == CASES.get(name, 12)
     assert sum(found.tried.values()) > 0
     assert found.passed == []
+    assert found.caught == found.tried
+
+
+def test_few_cases_of_any_family_are_enough_to_try_some_mistakes():
+    assert drawn("cascades of Einsums", 5, 5) == 5
+    assert drawn("cascades of Einsums", 100, 5) == 25
+    assert drawn("any loop nest", 3, 5) == 3
+    found = prove(PROOFS["cascades of Einsums"], drawn("cascades of Einsums", 5, 5), 5)
+    assert sum(found.tried.values()) > 0
     assert found.caught == found.tried
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
 
 from archsim.core.spec import Cycles, PositiveInt, Spec, problem
 from archsim.ir.stream import Fifo, StreamNode, StreamPort
@@ -17,6 +19,26 @@ Does = Literal[
     "read", "write", "scaled_dot", "exp", "subtract", "divide", "sum", "max", "weighted_sum",
     "running_max", "faded_sum", "faded_weighted_sum", "repeat", "copy",
 ]  # fmt: skip
+
+
+class Misplaced(NamedTuple):
+    """A mistake within a description: where it lies there, its code, message and help."""
+
+    path: tuple[str | int, ...]
+    code: str
+    message: str
+    help: str | None = None
+    on_key: bool = False
+
+
+def refusal(found: Iterable[Misplaced]) -> ValidationError:
+    """All mistakes at once, each at its own place, for a spec's validator to raise."""
+    errors = [
+        InitErrorDetails(type=problem(m.code, m.message, m.help), loc=m.path,
+                         input={} if m.on_key else None)
+        for m in found
+    ]  # fmt: skip
+    return ValidationError.from_exception_data("stream", errors)
 
 
 class Node(Spec):

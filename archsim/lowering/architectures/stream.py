@@ -7,13 +7,13 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from archsim.core.spec import Spec, problem
+from archsim.core.spec import Spec
 from archsim.ir.graph import Block
 from archsim.ir.op import Access, Kind, Op
 from archsim.ir.stream import StreamGraph
 from archsim.ir.stream_check import Mistake, mistakes
 from archsim.ir.tensor import Role
-from archsim.lowering.architectures._stream_lines import Node, Queue
+from archsim.lowering.architectures._stream_lines import Misplaced, Node, Queue, refusal
 from archsim.lowering.architectures.base import Architecture, Objection
 from archsim.lowering.parts import Parts
 from archsim.lowering.phase import AnyPhase, Count, DTypes, Infer, Several
@@ -40,8 +40,11 @@ class Stream(Streams):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        for found in wrong(self):
-            raise problem(found.code, found.message, found.help)
+        found = [
+            Misplaced((m.section, m.at, m.key), m.code, m.message, m.help) for m in wrong(self)
+        ]
+        if found:
+            raise refusal(found)
         return self
 
 

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from archsim.core.spec import Cycles, Spec, problem
+from archsim.core.spec import Cycles, Spec
 from archsim.ir.graph import Block
+from archsim.lowering.architectures._stream_lines import Misplaced, refusal
 from archsim.lowering.architectures.base import Architecture, Objection
-from archsim.lowering.architectures.stream import Streams, stream_op, wrong
+from archsim.lowering.architectures.stream import Streams, stream_op
 from archsim.lowering.parts import Parts
 from archsim.lowering.phase import AnyPhase, Count, Infer
 
@@ -56,9 +57,10 @@ class StreamingSdpa(Spec):
         names = {q["name"] for q in described(self)["fifos"]}
         if unknown := sorted(set(self.depths) - names):
             known = f"FIFOs of {self.graph}: {', '.join(sorted(names))}"
-            raise problem("E201", f'no FIFO "{unknown[0]}"', known)
-        for found in wrong(streams(self)):
-            raise problem(found.code, found.message, found.help)
+            raise refusal(
+                Misplaced(("depths", name), "E201", f'no FIFO "{name}"', known, on_key=True)
+                for name in unknown
+            )
         return self
 
 

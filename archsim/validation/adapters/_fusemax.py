@@ -113,7 +113,7 @@ def workload(lines: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def attention(of: Model, length: int, **more: Any) -> dict[str, Any]:
-    """Attention of all heads over whole sequences, keys and values given in memory."""
+    """Attention of all heads over whole sequences, unmasked, keys and values given in memory."""
     return {
         "name": "attention",
         "kind": "attention",
@@ -123,5 +123,6 @@ def attention(of: Model, length: int, **more: Any) -> dict[str, Any]:
         "queries": length,
         "context": length,
         "kv": "given",
+        "causal": False,
         **more,
     }

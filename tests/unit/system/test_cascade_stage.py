@@ -105,6 +105,61 @@ def test_keys_and_queries_may_differ_and_need_no_whole_tiles():
         assert report.ops[0]["macs"] == 2 * 8 * 300 * 1000 * 64
 
 
+def warnings(machine, dataflow, *more, **line):
+    report = run(machine, dataflow, work(**{"causal": False} | line), *more, fidelity="analytic")
+    return [text for text in report.warnings if "mapping[1] never" not in text]  # of its products
+
+
+@pytest.mark.parametrize("dataflow", CLOSED)
+def test_a_mask_that_saves_nothing_is_said_in_the_run_and_in_the_map(dataflow):
+    machine, _ = CLOSED[dataflow]
+    why = f"masked scores are computed, {dataflow} has no masked tiles"
+    assert warnings(machine, dataflow, causal=True) == [f"W101 ops/attn.score: {why}"]
+    assert f"  {why}\n" in mapped(machine, dataflow, work()).mapping.render()
+    assert warnings(machine, dataflow) == []
+    assert "masked" not in mapped(machine, dataflow, work(causal=False)).mapping.render()
+
+
+def test_options_of_a_cascade_that_nothing_heard_are_named():
+    held = "mapping[0].cascade.held=[k]"
+    assert warnings("fusemax", "fusemax", held) == [
+        "W101 mapping[0].cascade.held has no effect: fusemax holds what its loops say"
+    ]
+    assert warnings("flat", "flat", held) == []
+    long = {"heads": 1, "batch": 1, "tokens": 1 << 20}
+    assert warnings("flat", "flat", held, **long) == [
+        "W101 mapping[0].cascade.held has no effect: flat with its scores through memory holds "
+        "what its loops say"
+    ]
+    assert warnings("fusemax", "fusemax", "mapping[0].cascade.room=17 MiB") == [
+        "W101 mapping[0].cascade.room has no effect: 17.00 MiB are more than the 16.00 MiB that "
+        "are free on chip"
+    ]
+
+
+def test_a_cascade_of_a_rule_whose_dataflow_is_none_is_named():
+    rules = [{"ops": "attention", "dataflow": "flash_attention", "cascade": {"query_rows": 512}}]
+    machine = {"extends": "npu", "mapping": rules}
+    assert archsim.run(machine, work(), fidelity="analytic").warnings == [
+        "W101 mapping[0].cascade has no effect: ops/attn.score is mapped by flash_attention, which "
+        "is no cascade"
+    ]
+
+
+def test_options_of_a_cascade_may_stand_in_a_rule_of_their_own_and_are_of_its_engine():
+    rules = [
+        {"ops": "attention", "dataflow": "fusemax"},
+        {"ops": "attention", "on": "lanes", "cascade": {"query_rows": 256}},
+        {"ops": "attention", "on": "array", "cascade": {"query_rows": 512}},
+    ]
+    machine, asked = {"extends": "fusemax", "mapping": rules}, work(tokens=4096, causal=False)
+    mapping = api.place_only(machine, asked).blocks[0].stages[0].mapping
+    assert mapping.traffic()["k"] == 8 * mapping.traffic()["q"]
+    assert archsim.run(machine, asked, fidelity="analytic").warnings == [
+        "W204 mapping[1] never matched an op of this workload"
+    ]
+
+
 def test_map_prints_einsums_places_passes_and_what_is_held():
     text = mapped("fusemax", "fusemax", work()).mapping.render()
     assert "softmax in one pass, its sums running on: passes over the keys 1, buffer" in text

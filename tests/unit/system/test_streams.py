@@ -6,9 +6,11 @@ import pytest
 
 import archsim
 from archsim import api
-from archsim.cli import _fifos
+from archsim.cli import _fifos, _reasons
 from archsim.lowering.lower import lower
 from archsim.lowering.spec import load_workload
+from archsim.report import stream as report_stream
+from archsim.system.bound import bound, stage_bounds
 
 KEYS = ["Q", "K", "V"]
 
@@ -189,3 +191,36 @@ fifos: [{from: x, to: s}, {from: s, to: y}]
     graph = lower(alone)
     assert graph.tensors["X"].shape == (12, 1)
     assert graph.tensors["Y"].shape == (3, 1)
+
+
+def test_a_stream_is_bound_by_its_busiest_node_so_that_its_best_interval_is_near_the_bound():
+    for graph in ("naive", "memory_free"):
+        result = archsim.run("streaming", attention(graph, 256)).result
+        assert result["streams"][0]["interval_cycles"] == 256
+        assert result["bound_by"] == "compute"
+        assert 1 <= result["ratio_to_bound"] < 1.1
+    slow = chain(256, {"name": "e", "does": "exp", "ii": 3})
+    plan = api.place_only("streaming", slow)
+    assert bound(plan).vector_ps == 4 * 256 * 3 * 1000  # iterations, firings, interval, at 1 GHz
+    assert bound(plan).compute_ps == 0
+    assert stage_bounds(plan)[0].vector_ps == bound(plan).vector_ps
+
+
+def test_a_stream_above_its_bound_waits_and_computes_no_masked_points():
+    verdict = archsim.run("streaming", chain(2, {"name": "e", "does": "exp"})).result["verdict"]
+    assert "above 1.3" in verdict
+    assert "masked" not in verdict
+
+
+def test_explain_names_no_relief_of_a_stream_that_relieves_nothing(tmp_path):
+    report = archsim.run("streaming", attention("naive", 64))
+    report.write(tmp_path)
+    assert _reasons.page(str(tmp_path), None)["changes"] == []
+
+
+def test_tokens_between_nodes_are_those_beside_no_source_and_no_sink():
+    result = archsim.run("streaming", chain(8, {"name": "e", "does": "exp"})).result
+    ((_, _, said),) = report_stream.answer(result["streams"])
+    assert said.endswith(
+        "0 tokens at most wait between nodes that compute, those beside a source or sink left out"
+    )
