@@ -7,7 +7,7 @@ import pytest
 import archsim
 from archsim.core.data import find
 from archsim.core.yamlio import load_yaml
-from archsim.energy.table import load_table, table_names
+from archsim.energy.table import load_table
 from archsim.validation.adapters.bitmod import BitMod
 from archsim.validation.adapters.scalesim import ScaleSim
 from archsim.validation.suite import HERE, read_table
@@ -70,7 +70,7 @@ def test_cycles_of_vector_primitives_are_measured(machine, engine):
 
 
 @gap(reason="an exponential, a divide and a root are priced from multiplies and adds")
-@pytest.mark.parametrize("name", table_names())
+@pytest.mark.parametrize("name", ["45nm", "7nm"])  # fusemax's are those of its authors' code
 @pytest.mark.parametrize("primitive", ["max", "exp", "div", "rsqrt", "gather"])
 def test_energies_of_vector_primitives_are_measured(name, primitive):
     published = ("exact from text", "read from code")
