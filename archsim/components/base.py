@@ -155,7 +155,7 @@ class MacEngine(Engine):
     def work(self, size: Mapping[str, int], weight: DType) -> dict[str, int]:
         """What a tile of b x m x n x k counts for its energy: its MACs, by default.
 
-        Keys that begin with `mac.` and `skipped.macs` add up to the MACs of the op.
+        Keys that begin with `mac.` and `skipped.zero_macs` add up to the MACs of the op.
         """
         return {f"mac.{self.rated(weight)}": size["b"] * size["m"] * size["n"] * size["k"]}
 

@@ -125,7 +125,8 @@ def _check(run: RunRecord, totals: Totals) -> None:
         if not holds:
             raise LawViolation(f"{graph.name}: {what}")
 
-    macs = totals.matching("mac.") + everything["skipped.macs"]  # those that a mask rules out
+    # with those that a mask rules out, and those that an engine leaves out for their zeros
+    macs = totals.matching("mac.") + everything["skipped.macs"] + everything["skipped.zero_macs"]
     law(macs == graph.macs(), f"{macs} MACs counted, the graph has {graph.macs()}")
     points = sum(b.count * op.points() for b, op in graph.ops() if not op.is_mac)
     counted = everything["vector.points"] + everything["skipped.points"]
@@ -140,8 +141,9 @@ def _check(run: RunRecord, totals: Totals) -> None:
     wrote = totals.used(run.machine.dram, "write", Role.KV_CACHE)
     law(wrote >= graph.write_bytes(Role.KV_CACHE), "less of the KV cache written than appended")
     for stage, counts in zip(run.stages, totals.by_stage, strict=True):
-        # operands of MACs that an engine leaves out for their zeros are brought all the same
-        work = sum(n for key, n in counts.items() if key.startswith(("mac.", "skipped.macs")))
+        # operands of MACs that are left out for their zeros are brought all the same
+        brought = ("mac.", "skipped.zero_macs")
+        work = sum(n for key, n in counts.items() if key.startswith(brought))
         loaded = sum(n for key, n in counts.items() if key.endswith((".in", ".weight")))
         # no reuse at all: both operands of every MAC, at the widest element
         fine = not stage.is_mac or loaded <= 8 * work

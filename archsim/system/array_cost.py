@@ -105,7 +105,7 @@ def tile_work(engine: MacEngine, view: Problem, size: Mapping[str, int]) -> dict
         return engine.work(size, view.weight)
     live = int(live_length(size["k"], share))
     out = size["b"] * size["m"] * size["n"] * (size["k"] - live)
-    return engine.work({**size, "k": live}, view.weight) | {"skipped.macs": out}
+    return engine.work({**size, "k": live}, view.weight) | {"skipped.zero_macs": out}
 
 
 def live_length(k: Any, share: Fraction) -> Any:
