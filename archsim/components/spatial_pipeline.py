@@ -6,13 +6,13 @@ What a unit costs is here; which op gets which units, and the tiles between them
 from __future__ import annotations
 
 from fractions import Fraction as Ratio
-from math import lcm
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from archsim.components._lanes import lane_cycles, tile_cycles
 from archsim.components.base import EngineSpec, MacEngine, VectorEngine
 from archsim.core.spec import PositiveInt, Seconds, problem
 from archsim.ir.op import Kind, Op
@@ -178,16 +178,11 @@ class SpatialPipeline(MacEngine, VectorEngine):
 
     def lane_cycles(self, op: Op) -> tuple[Ratio, Ratio]:
         """Lane-cycles per point and per row of an op."""
-        cost = self.spec.cycles_per_primitive
-        point = sum((Ratio(n * cost.get(p, 1)) for p, n in op.primitives.items()), Ratio(0))  # type: ignore[call-overload]
-        row = sum((Ratio(n * cost.get(p, 1)) for p, n in op.row_primitives.items()), Ratio(0))  # type: ignore[call-overload]
-        return point, row
+        return lane_cycles(self.spec.cycles_per_primitive, op)
 
     def cycles(self, point: Ratio, row: Ratio, points: Ints, rows: Ints) -> Ints:
         """Cycles of tiles of so many points and rows; one array element a tile."""
-        scale = lcm(point.denominator, row.denominator)
-        work = points * int(point * scale) + rows * int(row * scale)
-        return -(-work // (self.spec.lanes * self.spec.compute_units * scale))
+        return tile_cycles(self.spec.lanes * self.spec.compute_units, point, row, points, rows)
 
     def area_mm2(self, table: EnergyTable) -> float:
         """Cells and lanes of the compute units; memory units are the sram's."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction as Ratio
-from math import lcm
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from archsim.components._lanes import lane_cycles, tile_cycles
 from archsim.components.base import EngineSpec, VectorEngine
 from archsim.core.spec import PositiveInt
 from archsim.ir.op import Kind, Op
@@ -64,17 +64,11 @@ class VectorUnit(VectorEngine):
 
     def lane_cycles(self, op: Op) -> tuple[Ratio, Ratio]:
         """Lane-cycles per point and per row of an op."""
-        cost = self.spec.cycles_per_primitive
-        point = sum((Ratio(n * cost.get(p, 1)) for p, n in op.primitives.items()), Ratio(0))  # type: ignore[call-overload]
-        row = sum((Ratio(n * cost.get(p, 1)) for p, n in op.row_primitives.items()), Ratio(0))  # type: ignore[call-overload]
-        return point, row
+        return lane_cycles(self.spec.cycles_per_primitive, op)
 
     def cycles(self, point: Ratio, row: Ratio, points: Ints, rows: Ints) -> Ints:
         """Cycles of tiles of so many points and rows; one array element a tile."""
-        scale = lcm(point.denominator, row.denominator)
-        work = points * int(point * scale) + rows * int(row * scale)
-        lanes = self.spec.lanes * self.spec.count * scale
-        return -(-work // lanes)
+        return tile_cycles(self.spec.lanes * self.spec.count, point, row, points, rows)
 
     def area_mm2(self, table: EnergyTable) -> float:
         """Lanes only."""
