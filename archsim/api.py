@@ -14,6 +14,8 @@ from archsim.core.errors import ArchsimError, Infeasible, InputError, Unsupporte
 from archsim.ir.graph import OpGraph
 from archsim.lowering.lower import lower
 from archsim.lowering.spec import load_workload
+from archsim.memory.pim.measure import pim as _pim
+from archsim.report.degraded import against
 from archsim.report.model import Report
 from archsim.report.stored import read_run
 from archsim.report.timeline import Timeline
@@ -21,10 +23,11 @@ from archsim.report.verdict import Tried, advised
 from archsim.report.write import compose
 from archsim.system.advice import changes
 from archsim.system.bank_cost import Streams
-from archsim.system.bound import bound, compulsory_bytes
+from archsim.system.bound import bound, least_moved_bytes
 from archsim.system.build import Machine, build
+from archsim.system.noc import noc as _noc
 from archsim.system.place import Plan
-from archsim.system.plan import place
+from archsim.system.pod import place_all
 from archsim.system.record import record
 from archsim.system.simulate import makespan_ps, timed
 from archsim.system.spec import load_hardware as _load_hardware
@@ -33,6 +36,8 @@ from archsim.system.stream_stuck import streams_of
 
 FIDELITIES = ("bound", "analytic", "tile", "cycle")
 TIMED = ("tile", "cycle")  # of them, those that run a schedule through time
+noc = _noc
+pim = _pim
 SLICES = 200_000  # of a timeline: 30 to 50 MB of JSON, which viewers open at ease
 
 
@@ -76,8 +81,8 @@ def run(
     if fidelity not in FIDELITIES:
         raise InputError(f"fidelity {fidelity!r} is not one of {', '.join(FIDELITIES)}")
     spec, machine, document = _described(hardware, set_, set_files)
-    work, graph = _graph(workload, set_, phase, batch, context, tokens, seed)
-    plan = _placed(graph, machine, work, document)
+    work, graph, said = _graph(workload, set_, phase, batch, context, tokens, seed)
+    plan = _placed(graph, machine, work, document, said)
     start = time.perf_counter()
     streams: Streams = {}
     result = None
@@ -94,6 +99,11 @@ def run(
     )
     if result is not None and advice:
         advised(report.result, next(_tried(plan, report, fidelity, streams), None))
+    if result is not None and spec.faults:
+        whole = {key: value for key, value in inputs["hardware"].items() if key != "faults"}
+        healthy = run(whole, inputs["workload"], fidelity=fidelity, seed=seed, advice=False)
+        faults = inputs["hardware"]["faults"]
+        report.result["degraded"] = against(report.result, healthy.result, faults)
     report.manifest["wall_s"] = time.perf_counter() - began
     return _traceable(report)
 
@@ -145,8 +155,8 @@ def _timeline(resolved: dict[str, Any], fidelity: str, most: int) -> Timeline:
 def _planned(resolved: dict[str, Any]) -> Plan:
     """The plan of a run, from what it says it was given."""
     _, machine = _machine(resolved["hardware"], (), ())
-    work, graph = _graph(resolved["workload"], (), None, None, None, None)
-    return place(graph, machine, _accumulator_bits(work))
+    work, graph, _ = _graph(resolved["workload"], (), None, None, None, None)
+    return place_all(graph, machine, _accumulator_bits(work), work.parallel)
 
 
 def try_changes(report: Report) -> list[Tried]:
@@ -172,14 +182,17 @@ def _tried(
     plan: Plan, report: Report, fidelity: str, streams: Streams | None = None
 ) -> Iterator[Tried]:
     streams = {} if streams is None else streams
-    graph, before = plan.graph, report.result
+    graph, before, parallel = plan.graph, report.result, None
+    if plan.pod is not None:
+        graph, parallel = plan.pod.partition.whole, plan.pod.partition.plan
     data = report.resolved["hardware"]
     moved = sum(m["total_bytes"] - m.get("staged_bytes", 0) for m in before["traffic"].values())
-    reread = 1 - min(1.0, compulsory_bytes(graph) / moved) if moved else 0.0
+    reread = 1 - min(1.0, least_moved_bytes(plan) / moved) if moved else 0.0
     for change in changes(plan.machine, data, before["stalls"], reread):
         _, machine = _machine(data, change.overrides, ())
         try:
-            again_ps = makespan_ps(place(graph, machine, plan.accumulator_bits), fidelity, streams)
+            again = place_all(graph, machine, plan.accumulator_bits, parallel)
+            again_ps = makespan_ps(again, fidelity, streams)
         except ArchsimError:
             continue  # the changed machine has no mapping: nothing to recommend
         yield Tried(change.reason, change.share, change.settings, change.overrides, again_ps)
@@ -198,8 +211,8 @@ def place_only(
 ) -> Plan:
     """Everything up to time: engines, fusion, residency, mappings (`archsim map`)."""
     _, machine, document = _described(hardware, set_, set_files)
-    work, graph = _graph(workload, set_, phase, batch, context, tokens)
-    return _placed(graph, machine, work, document)
+    work, graph, said = _graph(workload, set_, phase, batch, context, tokens)
+    return _placed(graph, machine, work, document, said)
 
 
 def load_hardware(source: Any, *, set_: Sequence[str] = (), set_files: Sequence[str] = ()) -> Any:
@@ -222,10 +235,20 @@ def _described(
         raise document.locate(error) from None
 
 
-def _placed(graph: OpGraph, machine: Machine, work: Any, document: Document) -> Plan:
-    """The plan; what a part of the machine refuses is placed where that part is described."""
+def _placed(
+    graph: OpGraph, machine: Machine, work: Any, document: Document, said: Document
+) -> Plan:
+    """The plan; what is refused is placed where it is described: in the machine, or the workload.
+
+    `document` is the machine's, `said` the workload's.
+    """
     try:
-        return place(graph, machine, _accumulator_bits(work))
+        return place_all(graph, machine, _accumulator_bits(work), work.parallel)
+    except InputError as error:
+        path = str(error.details.get("path", ""))
+        if not path or error.diagnostics[0].file:
+            raise
+        raise (said if path.startswith("parallel") else document).locate(error) from None
     except (Unsupported, Infeasible) as error:
         if not error.details.get("path"):
             raise
@@ -244,12 +267,12 @@ def _graph(
     context: int | None,
     tokens: int | None,
     seed: int = 0,
-) -> tuple[Any, OpGraph]:
+) -> tuple[Any, OpGraph, Document]:
     own = [s.removeprefix("workload.") for s in set_ if s.startswith("workload.")]
-    work, _ = load_workload(
+    work, document = load_workload(
         workload, set_=own, phase=phase, batch=batch, context=context, tokens=tokens, seed=seed
     )
-    return work, lower(work)
+    return work, lower(work), document
 
 
 def _accumulator_bits(work: Any) -> int:

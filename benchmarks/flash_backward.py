@@ -3,8 +3,8 @@
     python -m benchmarks.flash_backward [--out FOLDER]
 
 DRAM bytes of one layer's backward pass in closed form, eight heads of 2048 tokens: in tiles, which
-move least among those that fit, against one op after the other, which is what runs today, and
-against every operand once. Half of the on-chip memory is for tiles, as for any stage.
+move least among those that fit, against one op after the other, as it runs where no rule asks for
+tiles, and against every operand once. Half of the on-chip memory is for tiles, as for any stage.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ UNPLACED = {"testing"}  # may import everything; nothing imports it
 
 PLUGIN_ROOMS = (
     *("components", "memory", "interconnect", "dataflows", "validation/adapters", "cli"),
-    *("lowering/architectures", "lowering/hf", "lowering/transforms"),
+    *("lowering/architectures", "lowering/hf", "lowering/transforms", "interconnect/collectives"),
 )
 LATE = {
     "matplotlib", "networkx", "numba", "numpy", "pandas", "pint", "pydantic", "simpy", "yaml",

@@ -13,22 +13,23 @@ def bounds(hardware: str, workload: str, **options: Any) -> dict[str, Any]:
         options: overrides and phase, as `api.run` takes them.
     """
     from archsim import api
-    from archsim.system.bound import bound, stage_bounds
+    from archsim.system.bound import bound, one_after_another_ps, stage_bounds
 
     plan = api.place_only(hardware, workload, **options)
     least = bound(plan)
-    rows = []
-    for stage in stage_bounds(plan):
+    rows, stages = [], stage_bounds(plan)
+    for stage in stages:
         moved = stage.read_bytes + stage.write_bytes
         intensity = 2 * stage.macs / moved if moved else None
-        rows.append({**asdict(stage), "flop_per_byte": intensity, "ps": stage.ps, "by": stage.by})
+        known = {name: value for name, value in asdict(stage).items() if value is not None}
+        rows.append({**known, "flop_per_byte": intensity, "ps": stage.ps, "by": stage.by})
     return {
         "hardware": plan.machine.spec.name,
         "workload": plan.graph.name,
         "bound_ps": least.ps,
         "bound_by": least.by,
-        "bound": asdict(least),
-        "one_after_another_ps": sum(row["ps"] for row in rows),
+        "bound": {f"{name}_ps": ps for name, ps in least.times.items()},
+        "one_after_another_ps": one_after_another_ps(stages),
         "ops": rows,
     }
 
@@ -48,7 +49,8 @@ def text(found: dict[str, Any]) -> str:
     ]
     totals = [[name.removesuffix("_ps"), seconds(ps)] for name, ps in least.items()]
     serial = seconds(found["one_after_another_ps"])
-    totals.append(["ops one after another, data in the nearest memory", serial])
+    whose = " of the busiest device" if any("share" in row for row in found["ops"]) else ""
+    totals.append([f"ops{whose} one after another, data in the nearest memory", serial])
     rows = [
         [
             f"{row['path']} x {row['repeats']}",

@@ -15,6 +15,7 @@ def entries(kind: str) -> list[Entry]:
         "hardware": data_dir("configs"),
         "workloads": data_dir("workloads"),
         "models": data_dir("workloads") / "models",
+        "compositions": data_dir("workloads") / "compositions",
     }
     if kind in folders:
         return _files(folders[kind])
@@ -63,6 +64,7 @@ def _registry(kind: str) -> Iterable[tuple[str, type[Any]]]:
         "components": ("archsim.components.base", "engines"),
         "memories": ("archsim.memory.base", "memories"),
         "links": ("archsim.interconnect.base", "links"),
+        "collectives": ("archsim.interconnect.collectives.base", "algorithms"),
         "dataflows": ("archsim.dataflows.base", "dataflows"),
         "transforms": ("archsim.lowering.transforms.base", "transforms"),
     }

@@ -37,7 +37,7 @@ def files(
     if wrong:
         raise _together(wrong)
     machines = [name for name, (kind, _) in found.items() if kind == "hardware"]
-    workloads = [name for name in found if name not in machines]
+    workloads = [name for name, (kind, _) in found.items() if kind in ("workload", "model")]
     _refuse_idle(set_, set_files, machines, workloads)
     for machine in machines:
         for workload in workloads:
@@ -51,10 +51,14 @@ def _read(
 ) -> tuple[str, str, list[str]]:
     """Kind and name of one file, read alone, and warnings about it."""
     from archsim import api
-    from archsim.cli._portray import is_machine
+    from archsim.cli._portray import is_composition, is_machine
 
     if is_machine(name):
         return "hardware", api.load_hardware(name, set_=set_, set_files=set_files).name, []
+    if is_composition(name):
+        from archsim.serving.composition import load_composition
+
+        return "composition", load_composition(name)[0].name, []
     from archsim.lowering.lower import lower
     from archsim.lowering.spec import architecture_of, load_workload
 

@@ -21,13 +21,15 @@ def stages(
         InputError: E201 when the selector covers nothing; the help is the closest path, or all.
     """
     from archsim import api
+    from archsim.system.record_pod import named_stages
 
     plan = api.place_only(hardware, workload, **options)
     chosen = _selected(plan, selector)  # before anything is counted: a slip is told at once
+    named = {id(stage): name for name, stage in named_stages(plan)}
     rows = {row["op"]: row for row in _moved(hardware, workload, options)}
     found = []
     for block, stage in chosen:
-        row, operands = rows[stage.path], operand_bytes(stage, plan, block.block.count)
+        row, operands = rows[named[id(stage)]], operand_bytes(stage, plan, block.block.count)
         data = _data(block.block.count, stage, row)
         if operands:
             data["operand_bytes"] = operands
@@ -49,7 +51,10 @@ def rules(hardware: str, workload: str, selector: str, **options: Any) -> str:
     from archsim.core.yamlio import dump_yaml
     from archsim.ir.mapping import Mapping
     from archsim.ir.nest import NestMapping
+    from archsim.ir.nest_fused import FusedNest
     from archsim.ir.region import RegionMapping
+    from archsim.system.fused_nest_stage import block_of
+    from archsim.system.fused_nest_written import fused_data
     from archsim.system.nest_matrix import nest_data
     from archsim.system.rules import rule_option
 
@@ -57,15 +62,17 @@ def rules(hardware: str, workload: str, selector: str, **options: Any) -> str:
     found: list[dict[str, Any]] = []
     notes = [f"# mappings of {workload} on {plan.machine.spec.name}: use it with --set-file"]
     for _, stage in _selected(plan, selector):
-        mapping, data = stage.mapping, None
+        mapping, data, ops = stage.mapping, None, stage.path
         option = "fuse" if isinstance(mapping, RegionMapping) else "dataflow"
         asked = rule_option(plan.machine, stage.path, stage.ops[0], option, set())
         if isinstance(mapping, NestMapping):
             data = {"dataflow": mapping.dataflow, **mapping.to_data()}
         elif isinstance(mapping, Mapping):
             data = nest_data(mapping)
+        elif isinstance(mapping, FusedNest):
+            data, ops = fused_data(mapping), [f"{stage.block}/{o.name}" for o in block_of(stage)[0]]
         if data is not None:
-            found.append({"ops": stage.path, "nest": data})
+            found.append({"ops": ops, "nest": data})
         elif isinstance(mapping, RegionMapping) and asked in (None, "region"):
             paths = [f"{stage.block}/{op.name}" for op in stage.ops]
             found.append({"ops": paths, "fuse": "region"})
@@ -87,27 +94,43 @@ def _rule_lines(rule: dict[str, Any]) -> list[str]:
     """A rule: of a nest with one line a level, of a region with one line an op."""
     if "nest" not in rule:
         return ["- ops:", *(f"  - {path}" for path in rule["ops"]), f"  fuse: {rule['fuse']}"]
-    nest = rule["nest"]
-    lines = [f"- ops: {rule['ops']}", "  nest:"]
-    lines += [f"    dataflow: {nest['dataflow']}", "    levels:"]
-    for name, level in nest["levels"].items():
-        parts = [
-            f"{key}: " + (_flow(value) if isinstance(value, dict) else f"[{', '.join(value)}]")
-            for key, value in level.items()
-        ]
-        lines.append(f"      {name}: {{{', '.join(parts)}}}")
-    return lines
+    nest, ops = rule["nest"], rule["ops"]
+    lines = [f"- ops: {ops if isinstance(ops, str) else _flow(ops)}", "  nest:"]
+    lines.append(f"    dataflow: {nest['dataflow']}")
+    if "fuse" in nest:
+        lines.append("    fuse:")
+        for key, value in nest["fuse"].items():
+            if key in ("first", "last"):
+                lines += [f"      {key}:", *_level_lines(value, "        ")]
+            else:
+                lines.append(f"      {key}: {_flow(value)}")
+        return lines
+    return [*lines, "    levels:", *_level_lines(nest["levels"], "      ")]
 
 
-def _flow(values: dict[str, int]) -> str:
-    return "{" + ", ".join(f"{key}: {value}" for key, value in values.items()) + "}"
+def _level_lines(levels: dict[str, Any], indent: str) -> list[str]:
+    """One line a level."""
+    return [
+        f"{indent}{name}: {{{', '.join(f'{key}: {_flow(v)}' for key, v in level.items())}}}"
+        for name, level in levels.items()
+    ]
+
+
+def _flow(value: Any) -> str:
+    """A value in one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {v}" for key, v in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(value)}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _selected(plan: Any, selector: str) -> list[tuple[Any, Any]]:
     """Blocks and stages that a selector covers."""
     from archsim.system.build import selects
 
-    stages = [(block, stage) for block in plan.blocks for stage in block.stages]
+    plans = plan.pod.plans if plan.pod else (plan,)
+    stages = [(block, s) for one in plans for block in one.blocks for s in block.stages]
     found = [
         (block, stage)
         for block, stage in stages
@@ -149,6 +172,8 @@ def _data(count: int, stage: Any, row: dict[str, Any]) -> dict[str, Any]:
 
 def _text(block: Any, stage: Any, row: dict[str, Any]) -> str:
     from archsim.core.units import format_bytes
+    from archsim.ir.nest_fused import FusedNest
+    from archsim.system.fused_nest_stage import block_of
 
     count = block.block.count
     lines = [stage.path + (f"  x {count}" if count > 1 else "")]
@@ -163,7 +188,8 @@ def _text(block: Any, stage: Any, row: dict[str, Any]) -> str:
     if row.get("cells_used"):
         share = f"{row['mapping_eff_pct']:.1f} % of all steps"
         lines.append(f"    at work: {row['cells_used']}: {share}")
-    lines += [f"    then {op.name} on each tile" for op in stage.ops[1:]]
+    after = block_of(stage)[1] if isinstance(stage.mapping, FusedNest) else stage.ops[1:]
+    lines += [f"    then {op.name} on each tile" for op in after]
     lines += [f"  {line}" for line in (stage.searched.lines() if stage.searched else ())]
     for level, keys in _LEVELS:
         moved = [f"{name} {format_bytes(row[key])}" for name, key in keys if row[key]]

@@ -9,7 +9,7 @@ def operand_bytes(stage: Any, plan: Any, count: int) -> dict[str, dict[str, int]
     Empty for a stage that is no attention in tiles. `unfused` is the least of three ops, each
     tensor through memory once an op; what stays on chip here is left out there too.
     """
-    from archsim.ir.attention import AttentionMapping
+    from archsim.ir.attention import AttentionBackwardMapping, AttentionMapping
     from archsim.ir.attention_problem import attention_problem
     from archsim.ir.flash import FlashMapping
     from archsim.ir.flash_io import unfused_bytes
@@ -17,6 +17,8 @@ def operand_bytes(stage: Any, plan: Any, count: int) -> dict[str, dict[str, int]
 
     mapping = stage.mapping
     if not isinstance(mapping, FlashMapping | AttentionMapping):
+        return {}
+    if isinstance(mapping, AttentionBackwardMapping):
         return {}
     names = operands(stage)
     if isinstance(mapping, FlashMapping):

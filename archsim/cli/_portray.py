@@ -130,6 +130,16 @@ def _flat(value: Any) -> str:
 
 def is_machine(name: str) -> bool:
     """True for a shipped machine and for a file that says it describes one."""
+    return _is(name, "configs", "archsim.hardware")
+
+
+def is_composition(name: str) -> bool:
+    """True for a shipped composition and for a file that says it describes one."""
+    return _is(name, "workloads/compositions", "archsim.composition")
+
+
+def _is(name: str, folder: str, schema: str) -> bool:
+    """True for a name in a shipped folder, and for a file with a schema."""
     from pathlib import Path
 
     from archsim.core.data import names
@@ -137,11 +147,11 @@ def is_machine(name: str) -> bool:
 
     path = Path(name)
     if not path.is_file():
-        return name in names("configs")
+        return name in names(folder)
     if path.suffix not in (".yaml", ".yml"):
         return False
     data = load_yaml(path).data
-    return isinstance(data, dict) and str(data.get("schema", "")).startswith("archsim.hardware")
+    return isinstance(data, dict) and str(data.get("schema", "")).startswith(schema)
 
 
 def workload(

@@ -65,7 +65,8 @@ def _rules(report: "Report", document: "Document", metric: str) -> list[dict[str
     from archsim.system.build import selects
 
     row = next((r for r in report.ops if r["op"] == metric), None)
-    if row is None:
+    exchanges = {one["path"] for one in report.result.get("collectives", ())}
+    if row is None or metric in exchanges:  # these are the network's, whatever rules say
         return []
     found = []
     for kind in ("dispatch", "mapping"):
@@ -133,14 +134,35 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     from textwrap import wrap
 
     for source, group in groupby(found["settings"], key=lambda s: s["source"]):
-        yield from (f"{s['line']:>5}  {s['path']}: {_plain(s['value'])}" for s in group)
+        for s in group:
+            head = f"{s['line']:>5}"
+            for part in _parts(s["path"], s["value"]):
+                yield f"{head}  {part}"
+                head = " " * len(head)
         if source:
             yield from wrap(source, 80, initial_indent=" " * 9, subsequent_indent=" " * 9)
 
 
+def _parts(path: str, value: Any) -> Iterator[str]:
+    """A setting as lines: what it holds itself, then each part that holds more."""
+    if not isinstance(value, dict):
+        yield f"{path}: {_plain(value)}"
+        return
+    own = {k: v for k, v in value.items() if not isinstance(v, dict)}
+    if own:
+        yield f"{path}: {', '.join(f'{k} {_plain(v)}' for k, v in own.items())}"
+    for key, inner in value.items():
+        if key not in own:
+            yield from _parts(f"{path}.{key}", inner)
+
+
 def _plain(value: Any) -> str:
-    pairs = value.items() if isinstance(value, dict) else ()
-    return ", ".join(f"{k} {v}" for k, v in pairs) or str(value)
+    """A value as the configuration writes it."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_plain, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{k}: {_plain(v)}' for k, v in value.items())}}}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _flags(change: dict[str, Any]) -> list[str]:
@@ -148,7 +170,7 @@ def _flags(change: dict[str, Any]) -> list[str]:
 
 
 def _said(rule: dict[str, Any]) -> str:
-    return ", ".join(f"{key}: {value}" for key, value in rule.items())
+    return ", ".join(f"{key}: {_plain(value)}" for key, value in rule.items())
 
 
 def _share(share: float | None) -> str:

@@ -1,6 +1,6 @@
 """`archsim schema`: the JSON Schema of a file kind, for editors."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,19 +14,22 @@ EXAMPLES = (
 NEEDS_ARGUMENTS = True
 
 Kind = Annotated[
-    Literal["hardware", "workload"], typer.Argument(metavar="KIND", help="Kind of file.")
+    Literal["hardware", "workload", "composition"],
+    typer.Argument(metavar="KIND", help="Kind of file."),
 ]
 
 
 def command(kind: Kind, out_file: o.OutFile = None) -> None:
-    """Print the JSON Schema of hardware or workload files.
+    """Print the JSON Schema of hardware, workload or composition files.
 
     A file that begins with `# yaml-language-server: $schema=FILE` is completed and underlined by
     editors that speak it.
     """
     from archsim.core.spec import json_schema
     from archsim.lowering.spec import WorkloadSpec
+    from archsim.serving.composition import CompositionSpec
     from archsim.system.spec import hardware_spec
 
-    spec = hardware_spec() if kind == "hardware" else WorkloadSpec
+    known: dict[str, Any] = {"workload": WorkloadSpec, "composition": CompositionSpec}
+    spec = hardware_spec() if kind == "hardware" else known[kind]
     out.emit(out.json_text(json_schema(spec)), out_file)

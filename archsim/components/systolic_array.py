@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic import Field, model_validator
 
 from archsim.components._line_cost import line_cost
 from archsim.components.base import EngineSpec, MacEngine
-from archsim.core.spec import PositiveInt, problem
+from archsim.core.spec import Fraction, PositiveInt, problem
 from archsim.energy.pe_arrays import DesignName, design
 from archsim.ir.op import Kind
 from archsim.ir.target import Cost, LineTiles, Tiles
@@ -58,6 +59,10 @@ class SystolicArray(MacEngine):
 
         rates: dict[str, PositiveInt] = {"bf16": 1, "fp16": 1, "int8": 1}
         """Stream elements a cell row takes per cycle, by dtype; a dtype not listed cannot run."""
+
+        sustained: Fraction = 1.0
+        """Share of those rates that it keeps: a clock under load that is lower, and what the model
+        does not see. Folds take so many more cycles."""
 
         fill: Literal["exposed", "overlapped"] = "overlapped"
         """Whether the next stationary tile loads behind the running one or not."""
@@ -148,7 +153,8 @@ class SystolicArray(MacEngine):
         s, stationary = self.spec, tiles.stationary
         if isinstance(tiles, LineTiles):
             flush = s.flush_cycles if s.fill == "exposed" else None
-            return line_cost(tiles, self.grid, s.rates[dtype], flush)
+            lines = line_cost(tiles, self.grid, s.rates[dtype], flush)
+            return replace(lines, cycles=self._slowed(lines.cycles))
         rows, cols, stream = {
             "weight": (tiles.k, tiles.n, tiles.m),
             "input": (tiles.k, tiles.m, tiles.n),
@@ -172,7 +178,13 @@ class SystolicArray(MacEngine):
             copies = np.where(split < cycles, s.count, 1)
             resumed = np.where(split < cycles, again, resumed)
             cycles = np.minimum(split, cycles)
+        cycles = self._slowed(cycles)
         return self._counts(tiles, cycles, lag, row_folds, col_folds, copies, resumed)
+
+    def _slowed(self, cycles: Ints) -> Ints:
+        """Cycles at the share of the rate that is kept."""
+        share = self.spec.sustained
+        return cycles if share == 1 else np.ceil(cycles / share).astype(np.int64)
 
     def _folds(
         self,

@@ -51,6 +51,7 @@ class Costs:
         cycles, folds: of the array.
         tiles: of the whole op.
         sram_bytes: read and written on chip.
+        ahead_s: of weights that are there before they are needed.
     """
 
     place: Ints
@@ -63,6 +64,7 @@ class Costs:
     folds: Floats
     tiles: Floats
     sram_bytes: Floats
+    ahead_s: Floats
 
     def value(self, objective: str) -> Floats:
         """What an objective minimises: seconds, pJ, pJ x s, bytes or cycles."""
@@ -79,7 +81,9 @@ class Costs:
     def ties(self, objective: str) -> tuple[Floats, ...]:
         """What decides between equals, the first one first."""
         if objective == "latency":
-            return self.tiles, self.traffic_bytes, self.time_s
+            # to a tenth of the time: less is no reason for more tiles
+            ahead = -np.floor(10 * self.ahead_s / self.time_s)
+            return ahead, self.tiles, self.traffic_bytes, self.time_s
         if objective == "compute":
             return self.folds, self.traffic_bytes, self.tiles, self.time_s
         return self.time_s, self.tiles
@@ -126,7 +130,7 @@ def cost(
         within &= of.sizes[operand] * slots[operand] <= limit
     most = MOST_TILES.get(target.objective, MAX_TILES["latency"])
     at = np.flatnonzero(within & (of.tiles <= most))
-    return _cost(flow, problem, target, of, nest, slots, at), bool(within.any())
+    return _cost(flow, problem, target, of, nest, slots, total[at], at), bool(within.any())
 
 
 def _cost(
@@ -136,6 +140,7 @@ def _cost(
     of: Measured,
     nest: Nest,
     slots: dict[str, Ints],
+    room_bytes: Ints,
     at: Ints,
 ) -> Costs:
     meter = target.meter
@@ -157,7 +162,8 @@ def _cost(
     analytic_s = (np.maximum(busy_s * PS, port_ps) + meter.launch_ps) / PS
     flow_of = Flow(of, target, nest, slots, at)
     lag_s = work.lag_ps[at] / PS / of.all_tiles[at]
-    time_s = flow_of.time_s(busy_s, port_ps / PS, lag_s, spills=spills) + meter.launch_ps / PS
+    port_s, launch_s = port_ps / PS, meter.launch_ps / PS
+    time_s = flow_of.time_s(busy_s, array_ps / PS, port_s, lag_s, spills=spills) + launch_s
     p = meter.prices
     stored_form = loads[1].size_bytes[at] * (elements > 0)  # what is unpacked is read once more
     sram_read = work.sram_read[at] + of.tail_read[at] + written + stored_form
@@ -178,6 +184,7 @@ def _cost(
         folds=work.folds[at],
         tiles=of.all_tiles[at],
         sram_bytes=sram_read + sram_write,
+        ahead_s=flow_of.ahead_s(room_bytes),
     )
 
 

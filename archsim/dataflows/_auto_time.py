@@ -3,7 +3,8 @@
 A slot is held from the request of a tile until its last use, or from the first partial sum until
 the result is stored; where all slots of an operand are held, the array waits. So lives of tiles,
 times their length, over the slots, is a time that no schedule is under. Beside these there are the
-busiest resource, the first tile that everything waits for, and the last result.
+busiest resource, the vector unit that is served results in crowds and has nothing to do between
+them, the first tile that everything waits for, and the last result.
 """
 
 from __future__ import annotations
@@ -43,11 +44,25 @@ class Flow:
         self.tiles = of.tiles[at]
         self.scale = of.all_tiles[at] / self.tiles  # of all cases, to the largest
 
-    def time_s(self, busy_s: Floats, port_s: Floats, lag_s: Floats, *, spills: bool) -> Floats:
+    def ahead_s(self, room_bytes: Ints) -> Floats:
+        """Transfers of weights that slots take before they are needed.
+
+        While the stage before is at work, and so that their loader can turn to the next stage while
+        this one is. Nothing where the tiles take more than half of what a stage may: two others
+        hold theirs then.
+        """
+        held = np.minimum(self.slots["weight"], self.steps["n"] * self.steps["k"])
+        ahead_s = held * self.sizes["weight"] / self.target.dram_bytes_per_s
+        return np.where(2 * room_bytes <= self.target.buffer_bytes, ahead_s, 0.0)
+
+    def time_s(
+        self, busy_s: Floats, array_s: Floats, port_s: Floats, lag_s: Floats, *, spills: bool
+    ) -> Floats:
         """From the first request to the last store.
 
         Args:
             busy_s: of the busier of array and vector unit.
+            array_s: of the array.
             port_s: that transfers hold the memory's port.
             lag_s: from a tile's last cycle until its result is there.
             spills: partial sums leave the chip between reduction tiles.
@@ -62,6 +77,8 @@ class Flow:
         first_s = (self.sizes["in"] + self.sizes["weight"]) / rate + latency_s
         waits_s = self._loads(tile_s)
         waits_s = np.maximum(waits_s, self._results(tile_s, lag_s + done_s))
+        pass_s = array_s / self.of.all_tiles[self.at]
+        waits_s = np.maximum(waits_s, self._served(pass_s, vector_s, lag_s, spills=spills))
         if spills:
             waits_s = np.maximum(waits_s, self._again(tile_s, lag_s))
         others_s = (self._together() - 1) * store_s  # results that are held with the last one
@@ -140,9 +157,39 @@ class Flow:
     def _results(self, tile_s: Floats, done_s: Floats) -> Floats:
         """Least time that slots of results allow, from the first partial sum until it is gone."""
         used, lives = self._held("out")
-        turns = (lives - 1) // np.maximum(self.slots["out"], 1)
-        here = turns * (used * tile_s + done_s) + used * tile_s
+        slots = np.maximum(self.slots["out"], 1)
+        turns, place = (lives - 1) // slots, (lives - 1) % slots
+        # the slot of the last result is first taken after those before it have begun
+        apart = np.where(self._inside() == 1, used, 1)
+        here = turns * (used * tile_s + done_s) + (used + place * apart) * tile_s
         return np.where(self.sizes["out"] > 0, here, 0.0)
+
+    def _inside(self) -> Ints:
+        """Tiles of the array in one pass of the loops inside k: results that end together."""
+        order, inside = self.nest.order, np.ones_like(self.tiles)
+        for inner in order[order.index("k") + 1 :]:
+            inside = inside * self.steps[inner]
+        return inside
+
+    def _served(self, tile_s: Floats, vector_s: Floats, lag_s: Floats, *, spills: bool) -> Floats:
+        """Time with fused vector ops: they have results in the last pass of a reduction only.
+
+        In the first pass of the next one the array waits for their slots, result by result; in the
+        passes between, the vector unit has at most what the spare slots hold. Partial sums that
+        spill hold no slots, so that the array waits in the last pass alone.
+        """
+        if not self.target.fused:
+            return np.zeros(len(tile_s))
+        crowd, steps = self._inside(), self.steps["k"]
+        rounds = self.tiles / (crowd * steps)
+        spare = np.maximum(self.slots["out"] - (0 if spills else crowd), 0)
+        served_s = np.maximum(crowd - spare, 0) * vector_s + lag_s
+        passes = 1 if spills else 2  # beside the vector unit
+        pass_s = crowd * tile_s
+        others_s = (steps - passes) * pass_s
+        round_s = others_s + np.maximum(served_s, passes * pass_s)
+        last_s = np.maximum((steps - 1) * pass_s, 0.0) + crowd * np.maximum(tile_s, vector_s)
+        return np.where(steps > 1, (rounds - 1) * round_s + last_s, 0.0)
 
     def _again(self, tile_s: Floats, lag_s: Floats) -> Floats:
         """Least time of partial sums that leave and come back before they are added to."""

@@ -44,6 +44,13 @@ class Grid:
     streamed_folds: Ints
     vector_s: NDArray[np.float64]
 
+    def holds_weights(self, slots: Ints, kept: bool) -> NDArray[np.bool_]:
+        """Whether so many slots hold all weights, which come in once."""
+        steps = self.steps
+        once = (steps["m"] == 1) | kept
+        whole = once & (slots >= steps["b"] * steps["n"] * steps["k"])
+        return np.asarray(whole | (self.sizes["weight"] == 0))
+
 
 def grid(flow: Dataflow, problem: Problem, target: Target, smallest: int) -> Grid:
     """The grid of a problem; spatial tiles are no smaller than the array or `smallest`."""

@@ -30,7 +30,6 @@ MAX_TILES = {"latency": 1 << 15, "compute": 1 << 20}  # of one op; more never pa
 SIZES = (1 << 30, 16, 1)  # of tiles: the array's size, and below it where no other fits
 TOLERANCE = 1.005  # times this close are equal: the closed form is no finer
 
-
 Key = tuple[float, ...]
 Slots = dict[tuple[str, frozenset[str] | None, int], Ints]  # by operand, ranks held over, spares
 
@@ -134,16 +133,14 @@ def _pick(
     place = int(rank[0])
     first = float(cycles[place]) if target.objective == "compute" else 0.0
     key = (first, float(time_s[place]), float(traffic[place]), float(tiles[place]))
-    for chosen in found:
-        if place < len(chosen.time_s):
+    for best in found:
+        if place < len(best.time_s):
             break
-        place -= len(chosen.time_s)
-    at = {r: int(v[place]) for r, v in chosen.tile.items()}
-    sizes = {t: int(v[place]) for t, v in chosen.sizes.items()}
-    slots = {t: int(v[place]) for t, v in chosen.slots.items()}
-    return key, built(
-        flow, problem, target, chosen.order, chosen.keep, at, sizes, slots, chosen.spare
-    )
+        place -= len(best.time_s)
+    at = {r: int(v[place]) for r, v in best.tile.items()}
+    sizes = {t: int(v[place]) for t, v in best.sizes.items()}
+    slots = {t: int(v[place]) for t, v in best.slots.items()}
+    return key, built(flow, problem, target, best.order, best.keep, at, sizes, slots, best.spare)
 
 
 def built(
@@ -204,6 +201,7 @@ def _evaluate(
     outputs = of.tile["b"] * of.tile["m"] * of.tile["n"]
     room = room + target.depth * (outputs * target.fused_bits // 8)
     small = (room <= target.buffer_bytes) & (of.tiles <= MAX_TILES[target.objective])
+    small &= (not target.weights_first) | of.holds_weights(slots["weight"], "weight" in keep)
     for operand, most in target.operand_bytes.items():
         small &= of.sizes[operand] * slots[operand] <= most
     fits = np.flatnonzero(small)
@@ -224,9 +222,11 @@ def _evaluate(
     outs = steps["b"] * steps["m"] * steps["n"]
     busy_s = np.maximum(cycles / target.clock_hz, vector_s * outs)
     feed_s = feed(target, steps, sizes, slots, keep, tiles, busy_s)
-    moved_s = np.maximum(traffic / rate, feed_s)
+    first = int(target.weights_first)  # then time is counted once all weights have come
+    before = first * sizes["weight"] * (tiles // steps["m"])
+    moved_s = np.maximum((traffic - before) / rate, feed_s)
     # the array waits for the first tile, and the last result is stored after it
-    head_s = (sizes["in"] + sizes["weight"]) / rate
+    head_s = (sizes["in"] + (1 - first) * sizes["weight"]) / rate
     tail_s = sizes["out"] / rate + vector_s + busy_s / tiles
     time_s = np.maximum(busy_s + head_s, moved_s) + tail_s
     return _Candidates(

@@ -235,12 +235,14 @@ class EnergyTable:
             node_nm=node_nm,
             rows={
                 key: row
-                if key[0].startswith("dram")
+                if key[0].startswith(("dram", "link"))
                 else Row(row.pj * energy, row.source + note, row.accuracy)
                 for key, row in self.rows.items()
             },
             areas={
-                key: AreaRow(row.mm2 * area, row.source + note, row.accuracy)
+                key: row
+                if key[0] == "phy"
+                else AreaRow(row.mm2 * area, row.source + note, row.accuracy)
                 for key, row in self.areas.items()
             },
             leakages={

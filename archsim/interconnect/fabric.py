@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Routes = Callable[[Ints, Ints], Ints]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,11 @@ class Fabric:
         reduces: whether switches add and multiply messages up (in-network reduction, multicast).
         half_duplex: pairs of links that are one wire: the other direction of each link, or -1.
         dims: extents of a mesh or torus, the fastest first; empty for others.
+        names: of the nodes, where they have any.
+        routes: as `route`, for many ends at once: [messages, most hops], -1 past the last link.
+            Takes the hub too, as either end.
+        hub: the node through which all traffic could leave, such as a switch; -1 where none is.
+        groups: devices of each level of a hierarchy, the innermost first; empty for others.
     """
 
     kind: str
@@ -48,6 +54,9 @@ class Fabric:
     half_duplex: Ints | None = None
     dims: tuple[int, ...] = ()
     names: tuple[str, ...] = field(default=())
+    routes: Routes | None = None
+    hub: int = -1
+    groups: tuple[int, ...] = ()
 
     @property
     def links(self) -> int:

@@ -13,7 +13,7 @@ class AttentionMapping(KernelMapping):
     """The grid of one attention kernel, with what it costs in total.
 
     Attributes:
-        form: prefill (tiles of queries) or decode (one query a sequence).
+        form: prefill (tiles of queries), decode (one query a sequence) or backward.
         ctas: thread blocks.
         slots: of them at once: SMs, times blocks that share one.
         tile: queries and keys of a step; in decode the tokens of a thread block.
@@ -62,6 +62,37 @@ class AttentionMapping(KernelMapping):
         ]
         if self.split > 1:
             lines.append(f"  join up to {self.split} parts of each context")
+        for word, flows in (("load", self.loads), ("store", self.stores)):
+            lines += [f"  {word} {f.tensor}: {f.size_bytes} B" for f in flows]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionBackwardMapping(AttentionMapping):
+    """The grid of a kernel of gradients: a thread block keeps keys, and queries pass by."""
+
+    dataflow: str = "flash_attention_backward"
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Loops of the kernel, outermost first."""
+        return ("heads", "keys", "queries")
+
+    @property
+    def keep(self) -> frozenset[str]:
+        """What a thread block holds over its steps."""
+        return frozenset({"keys", "values", "d_keys", "d_values"})
+
+    def render(self) -> str:
+        """The loop nest as text."""
+        tile = ", ".join(f"{size} {name}" for name, size in self.tile.items())
+        lines = [
+            f"{self.name}: {self.form} attention kernel, {self.ctas} thread blocks",
+            f"  for block in {self.ctas}:  # {self.slots} at once, first free SM, in launch order",
+            f"    for step in queries:  # {tile}",
+            "      shares and their gradients again; d_values, d_keys += ; d_queries += by atomics",
+            "  a second kernel rounds d_queries",
+        ]
         for word, flows in (("load", self.loads), ("store", self.stores)):
             lines += [f"  {word} {f.tensor}: {f.size_bytes} B" for f in flows]
         return "\n".join(lines)

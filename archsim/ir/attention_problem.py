@@ -43,6 +43,7 @@ class AttentionProblem:
         partial_bits: width of scores and of sums that are not complete.
         one_cache: keys and values are one tensor, a value the head of its key.
         extra_bits: read from memory beside each score, such as a mask that is given as a tensor.
+        row_bits: kept of each row for a backward pass: the logarithm of its sum.
     """
 
     name: str
@@ -56,6 +57,7 @@ class AttentionProblem:
     partial_bits: int
     one_cache: bool = False
     extra_bits: int = 0
+    row_bits: int = 0
 
     @property
     def largest(self) -> Heads:
@@ -88,8 +90,8 @@ class AttentionProblem:
 
 
 @dataclass(frozen=True)
-class AttentionTarget:
-    """A multiply-accumulate engine with a vector unit beside it, as a mapping sees them.
+class PairTarget:
+    """A multiply-accumulate engine with a vector unit beside it, as mappings see them.
 
     Attributes:
         engine: name in the machine description.
@@ -98,11 +100,7 @@ class AttentionTarget:
         buffer_bytes: on-chip bytes that the tiles may occupy.
         dram_bytes_per_s, dram_latency_s: of the memory behind the buffer.
         depth: tiles of an operand on chip at once, where there are several.
-        resident: operands (`q`, `k`, `v`, `out`) that already lie on chip.
-        score, value: cost of tiles of either product.
-        softmax: cycles of the vector unit for (points, rows) of a tile of scores.
-        join: cycles to add (outputs, rows) of a tile to the sums that run.
-        finish: cycles to divide (outputs, rows) by the sums of their rows.
+        resident: operands that already lie on chip, or stay there.
     """
 
     engine: str
@@ -116,6 +114,19 @@ class AttentionTarget:
     dram_latency_s: float
     depth: int
     resident: frozenset[str]
+
+
+@dataclass(frozen=True)
+class AttentionTarget(PairTarget):
+    """The two, and what the steps of an attention cost them.
+
+    Attributes:
+        score, value: cost of tiles of either product.
+        softmax: cycles of the vector unit for (points, rows) of a tile of scores.
+        join: cycles to add (outputs, rows) of a tile to the sums that run.
+        finish: cycles to divide (outputs, rows) by the sums of their rows.
+    """
+
     score: Callable[[Tiles], Cost]
     value: Callable[[Tiles], Cost]
     softmax: Callable[[Ints, Ints], Ints]
@@ -153,6 +164,7 @@ def attention_problem(
         "v": value.reads[1].tensor,
         "out": value.writes[0].tensor,
     }
+    beside = [tensors[a.tensor] for op in ops[1:-1] for a in op.writes[1:]]
     return AttentionProblem(
         name=score.name,
         cases=tuple(cases),
@@ -164,4 +176,5 @@ def attention_problem(
         dtypes={word: tensors[name].dtype for word, name in names.items()},
         partial_bits=accumulator_bits,
         one_cache=names["k"] == names["v"],
+        row_bits=sum(tensor.dtype.bits for tensor in beside),
     )

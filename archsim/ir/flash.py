@@ -191,7 +191,7 @@ class FlashMapping:
     def traffic(self) -> dict[str, int]:
         """Bytes of each operand through memory, in closed form."""
         p = self.problem
-        total = dict.fromkeys(("q", "k", "v", "out"), 0)
+        total = dict.fromkeys(("q", "k", "v", "out", *(("stats",) if p.row_bits else ())), 0)
         for case in p.cases:
             for s in self.batches(case):
                 for rows in segments(case.m, self.tile["q"]):
@@ -199,6 +199,8 @@ class FlashMapping:
                     times = s.count * rows.count
                     total["q"] += times * p.dtypes["q"].bytes(elements * p.key_dim)
                     total["out"] += times * p.dtypes["out"].bytes(elements * p.value_dim)
+                    if p.row_bits:
+                        total["stats"] += times * elements * p.row_bits // 8
                 for word, width in (("k", p.key_dim), ("v", p.value_dim)):
                     total[word] += s.count * self._cache_bytes(case, word, s.size * width)
         if p.one_cache:

@@ -4,21 +4,50 @@ For each tile of keys, which stays with its values and the sums of their gradien
 queries that see it pass by; scores and shares are made again from one number a row that the forward
 pass has kept (Dao et al., FlashAttention, 2022, algorithm 4, in the order of FlashAttention-2,
 2023). The gradient of the queries is summed in memory: read and written once a visit. The same
-object prints, counts in closed form, and is executed by `testing.functional_attention_backward`.
+object is timed, prints, counts in closed form, and is executed by
+`testing.functional_attention_backward`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from math import ceil
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 from archsim.core.errors import Unmappable
 from archsim.ir.attention_problem import AttentionProblem, Heads
-from archsim.ir.reuse import segments
+from archsim.ir.flash_backward_room import OPERANDS, PRODUCTS, ROW_BITS, room
+from archsim.ir.reuse import Segment, segments
 
-OPERANDS = ("q", "d_out", "rows", "k", "v", "d_q", "d_k", "d_v")
-STATS_BITS = 64  # of a row: the logarithm of its sum, and delta, 32 bits each
+
+@dataclass(frozen=True, slots=True)
+class BackwardRun:
+    """Alike steps, one after the other: a tile of keys against tiles of queries.
+
+    Attributes:
+        count: steps.
+        b, q, keys: problems, rows and keys of a tile.
+        opens, closes: first and last step of the tile of keys.
+        first, last: first and last visit of the tiles of queries.
+    """
+
+    count: int
+    b: int
+    q: int
+    keys: int
+    opens: bool
+    closes: bool
+    first: bool
+    last: bool
+
+    @property
+    def kind(self) -> BackwardRun:
+        """One of its steps: runs of one kind cost the same, and move the same."""
+        return replace(self, count=1)
+
+    def like(self, other: BackwardRun | None) -> bool:
+        """True when the first halves of both are alike, and what moves for them."""
+        return other is not None and self.kind == other.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +80,27 @@ class FlashBackwardMapping:
         engine: name in the machine.
         tile: problems (`b`), rows (`q`) and keys (`kv`) of a tile.
         depth: tiles of an operand on chip at once.
+        stationary: operand that stays in the array, by product in the order of `PRODUCTS`.
+        resident: operands that lie on chip: they move no bytes.
     """
 
     problem: AttentionProblem
     engine: str
     tile: dict[str, int] = field(default_factory=dict)
     depth: int = 2
+    stationary: tuple[str, ...] = ("weight",) * len(PRODUCTS)
+    resident: frozenset[str] = frozenset()
     dataflow: str = "flash_attention_backward"
+
+    @property
+    def name(self) -> str:
+        """Name of the op that scores."""
+        return self.problem.name
+
+    @property
+    def keep(self) -> frozenset[str]:
+        """Operands held across the loop that does not change them."""
+        return frozenset({"k", "v", "d_k", "d_v"})
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -73,6 +116,30 @@ class FlashBackwardMapping:
         """Tiles of keys that a tile of queries sees: the first, and the one after the last."""
         first, end = self.problem.seen(case, low, high)
         return int(first) // self.tile["kv"], -(-int(end) // self.tile["kv"])
+
+    def batches(self, case: Heads) -> tuple[Segment, ...]:
+        """Runs of alike tiles of problems."""
+        return segments(case.b, self.tile["b"])
+
+    def nest(self, case: Heads, b: int) -> list[tuple[int, tuple[BackwardRun, ...]]]:
+        """Tiles of keys of `b` problems, alike ones together, and the runs of each."""
+        kv, tiles = self.tile["kv"], self.rows(case)
+        windows = [self.window(case, *tile) for tile in tiles]
+        bodies = []
+        for j in range(-(-case.keys // kv)):
+            seen = [i for i, (first, end) in enumerate(windows) if first <= j < end]
+            keys = min((j + 1) * kv, case.keys) - j * kv
+            steps = [
+                BackwardRun(
+                    1, b, tiles[i][1] - tiles[i][0], keys,
+                    i == seen[0], i == seen[-1], j == windows[i][0], j == windows[i][1] - 1,
+                )
+                for i in seen
+            ]  # fmt: skip
+            runs = [(step, len(list(alike))) for step, alike in groupby(steps)]
+            if runs:
+                bodies.append(tuple(replace(step, count=n) for step, n in runs))
+        return [(len(list(alike)), body) for body, alike in groupby(bodies)]
 
     def tiles(self) -> Iterator[BackwardStep]:
         """Every step in execution order, cases one after the other."""
@@ -124,8 +191,9 @@ class FlashBackwardMapping:
                     sums = -(-rows * p.key_dim * p.partial_bits // 8)
                     total["q"] += s.count * visits * p.dtypes["q"].bytes(rows * p.key_dim)
                     total["d_out"] += s.count * visits * p.dtypes["out"].bytes(rows * p.value_dim)
-                    total["rows"] += s.count * visits * rows * STATS_BITS // 8
-                    total["d_q"] += s.count * 2 * (visits - 1) * sums
+                    for word in ("stats", "delta"):
+                        total[word] += s.count * visits * rows * ROW_BITS // 8
+                    total["sums"] += s.count * 2 * (visits - 1) * sums
                     total["d_q"] += s.count * p.dtypes["q"].bytes(rows * p.key_dim)
             for size in self._key_tiles(case):
                 for s in segments(case.b, self.tile["b"]):
@@ -133,7 +201,7 @@ class FlashBackwardMapping:
                         moved = s.count * p.dtypes[word].bytes(s.size * size * width)
                         total[word] += moved
                         total[f"d_{word}"] += moved
-        return total
+        return {word: 0 if word in self.resident else n for word, n in total.items()}
 
     def _key_tiles(self, case: Heads) -> Iterator[int]:
         """Keys of each tile that some query sees: they are all between the first and the last."""
@@ -143,15 +211,9 @@ class FlashBackwardMapping:
             yield min((j + 1) * kv, case.keys) - j * kv
 
     def room_bytes(self) -> int:
-        """On-chip bytes: operands in slots, sums of keys and values, three tiles of scores."""
-        p, (b, q, kv) = self.problem, (self.tile[r] for r in ("b", "q", "kv"))
-        bits = {word: dtype.stored_bits for word, dtype in p.dtypes.items()}
-        held = kv * (p.key_dim * bits["k"] + p.value_dim * bits["v"])
-        sums = kv * (p.key_dim + p.value_dim) * p.partial_bits
-        passing = q * (p.key_dim * bits["q"] + p.value_dim * bits["out"] + STATS_BITS)
-        passing += q * p.key_dim * p.partial_bits
-        scores = q * kv * (2 * p.partial_bits + bits["shares"])
-        return ceil(b * (self.depth * (held + passing) + sums + scores) / 8)
+        """On-chip bytes of everything that the tiles need."""
+        t = self.tile
+        return int(room(self.problem, t["b"], t["q"], t["kv"], self.depth, self.resident))
 
     def check(self, buffer_bytes: int) -> None:
         """Refuse tiles that do not fit.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archsim.core.errors import LawViolation
-from archsim.ir.op import Access, Op
+from archsim.ir.op import Access, Kind, Op
 from archsim.ir.tensor import Role, Tensor
 
 
@@ -113,6 +113,8 @@ class OpGraph:
     def _check_op(self, block: Block, op: Op, written: set[str], later: set[str]) -> None:
         if min(op.ranks.values(), default=0) < 1 or op.points() < 1:
             raise LawViolation(f"{block.name}/{op.name} has an empty rank: {op.ranks}")
+        if (op.kind is Kind.COLLECTIVE) != (op.collective is not None):
+            raise LawViolation(f"{block.name}/{op.name} is a {op.kind} op: {op.collective}")
         if op.groups and op.is_mac and sum(g.count for g in op.groups) != op.ranks["B"]:
             raise LawViolation(f"{block.name}/{op.name}: groups do not add up to B")
         for access in (*op.reads, *op.writes):

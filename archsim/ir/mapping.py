@@ -85,6 +85,7 @@ class Mapping:
         buffers: on-chip room by operand; an operand without one lies on chip as a whole tensor.
         spatial: loops inside the array, as its template has them.
         lies: the same as the engine's units really lie, for printing, where that differs.
+        ahead: whether all weights are on chip before the first tile is computed.
     """
 
     problem: Problem
@@ -97,6 +98,7 @@ class Mapping:
     buffers: dict[str, Buffer]
     spatial: tuple[Loop, ...] = ()
     lies: tuple[Loop, ...] = ()
+    ahead: bool = False
 
     @property
     def name(self) -> str:
@@ -111,6 +113,16 @@ class Mapping:
     def steps(self, extents: Extents) -> dict[str, int]:
         """Number of tiles per rank for one case."""
         return {rank: -(-extents.of(rank) // self.tile[rank]) for rank in "bmnk"}
+
+    @property
+    def holds_weights(self) -> bool:
+        """True where all weights have room on chip at once, and come in once."""
+        buffer = self.buffers.get("weight")
+        if buffer is None or len(self.problem.cases) > 1:
+            return False
+        steps = self.steps(self.problem.largest)
+        once = "weight" in self.keep or steps["m"] == 1
+        return once and buffer.slots >= steps["b"] * steps["n"] * steps["k"]
 
     def moves(self, operand: str, first: dict[str, bool], last: dict[str, bool]) -> Moves:
         """Whether an operand's tile enters and leaves at a place of the nest."""

@@ -7,19 +7,28 @@ product adds it to its outputs at once: the hidden tensor never leaves the chip.
 
 What stays follows the rule of `nest`: a tile stays while only loops inside its own innermost loop
 step. `keep` says that all tiles of the input stay over the loop over f, or all sums of the result.
+With `ahead` the array makes the sums of the next hidden tile before it uses this one, so that it
+works while the activation is made. Room is in `nest_fused_room`, text in `nest_fused_text`.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 from archsim.core.errors import Unmappable
-from archsim.ir.op import Op
+from archsim.ir.op import Kind, Op
 from archsim.ir.tensor import DType, Tensor
 
+if TYPE_CHECKING:
+    from archsim.ir.mapping import Mapping as MatrixMapping
+    from archsim.ir.nest import NestMapping
+
 RANKS = "bmfkn"
+OPERANDS = ("in", "first", "last", "out")
 Ranges = dict[str, tuple[int, int]]
 
 
@@ -66,20 +75,23 @@ def fused_problem(
     Raises:
         Unmappable: where they do not read each other's results, or differ in their extents.
     """
+    kinds = [op.kind for op in ops]
+    if len(ops) < 3 or kinds != [Kind.GEMM] * (len(ops) - 2) + [Kind.VECTOR, Kind.GEMM]:
+        raise _no_block(ops)
     *firsts, act, last = ops
     one = firsts[0]
     made = {op.writes[0].tensor for op in firsts}
     chained = (
         all(op.reads[0].tensor == one.reads[0].tensor for op in firsts)
-        and made <= {access.tensor for access in act.reads}
+        and made == {access.tensor for access in act.reads}
         and last.reads[0].tensor == act.writes[0].tensor
     )
     rows = [tuple((r["B"], r["M"]) for _, r in op.cases()) for op in (*firsts, last)]
     alike = all(op.ranks["K"] == one.ranks["K"] for op in firsts)
     alike = alike and all(op.ranks["N"] == last.ranks["K"] for op in firsts)
+    alike = alike and len({tensors[op.reads[1].tensor].dtype for op in firsts}) == 1
     if not chained or not alike or any(some != rows[0] for some in rows) or act.reduces:
-        names = ", ".join(op.name for op in ops)
-        raise Unmappable(f"{names} are no feed-forward block that shares its rows", code="E302")
+        raise _no_block(ops)
     dtypes = {
         "in": tensors[one.reads[0].tensor].dtype,
         "first": tensors[one.reads[1].tensor].dtype,
@@ -91,6 +103,15 @@ def fused_problem(
     return FusedProblem(
         one.name, rows[0], one.ranks["K"], r["K"], r["N"], len(firsts), dtypes, partial_bits
     )
+
+
+def _no_block(ops: Sequence[Op]) -> Unmappable:
+    names = ", ".join(op.name for op in ops)
+    return Unmappable(
+        f"{names} are no feed-forward block that shares its rows", code="E302",
+        help="products that read the same rows, one vector op of their sums, and the product that "
+        "reads its result, in this order",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +145,9 @@ class FusedNest:
         tile: tile extent by rank.
         keep: of `in` and `out`: all tiles of a tile of rows stay over the loop over f.
         depth: tiles of an operand on chip at once where there are several.
+        ahead: the sums of the next hidden tile are made before this one is used; two have room.
+        resident: of `in` and `out`: they lie on chip as whole tensors, and need no tiles.
+        inner: how the engine runs a tile of the first products, and one of the last.
     """
 
     problem: FusedProblem
@@ -131,12 +155,20 @@ class FusedNest:
     tile: Mapping[str, int]
     keep: frozenset[str] = frozenset({"out"})
     depth: int = 2
+    ahead: bool = False
+    resident: frozenset[str] = frozenset()
+    inner: tuple[MatrixMapping | NestMapping, ...] = ()
     dataflow: str = "fused_feed_forward"
 
     @property
     def name(self) -> str:
         """Name of the first product."""
         return self.problem.name
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Ranks of the loops, outermost first; those over k and n follow one another."""
+        return tuple(RANKS)
 
     def steps(self, rank: str) -> int:
         """Tiles of a rank, of the largest case."""
@@ -150,17 +182,35 @@ class FusedNest:
         inner = {"in": "k", "out": "n", "first": "fk", "last": "fn"}[operand]
         return operand in self.keep or all(self.steps(rank) == 1 for rank in inner)
 
+    @property
+    def spills(self) -> bool:
+        """True when sums of the result leave the chip between hidden tiles."""
+        return self.steps("f") > 1 and not self.held("out")
+
+    @property
+    def hidden_tiles(self) -> int:
+        """Hidden tiles on chip at once."""
+        several = self.steps("b") * self.steps("m") * self.steps("f") * len(self.problem.cases) > 1
+        return 2 if self.ahead and several else 1
+
     def tiles(self) -> Iterator[FusedStep]:
         """Every step in execution order, cases one after the other."""
+        waiting: deque[list[FusedStep]] = deque()
         base = 0
         for case, (b, m) in enumerate(self.problem.cases):
             for bs in _cut((base, base + b), self.tile["b"]):
                 for ms in _cut((0, m), self.tile["m"]):
                     for fs in _cut((0, self.problem.f), self.tile["f"]):
-                        yield from self._hidden(case, {"b": bs, "m": ms, "f": fs})
+                        firsts, lasts = self._hidden(case, {"b": bs, "m": ms, "f": fs})
+                        yield from firsts
+                        waiting.append(lasts)
+                        if len(waiting) == self.hidden_tiles:
+                            yield from waiting.popleft()
             base += b
+        for lasts in waiting:
+            yield from lasts
 
-    def _hidden(self, case: int, at: Ranges) -> Iterator[FusedStep]:
+    def _hidden(self, case: int, at: Ranges) -> tuple[list[FusedStep], list[FusedStep]]:
         """One hidden tile: its sums are made, and used up."""
         p, m = self.problem, self.problem.cases[case][1]
         first_m, last_m = at["m"][0] == 0, at["m"][1] == m
@@ -171,16 +221,21 @@ class FusedNest:
             enter = {rows: first_f or not row, weight: first_m or not w}
             return enter, {rows: last_f or not row, weight: last_m or not w}
 
-        for ks in _cut((0, p.k), self.tile["k"]):
-            opens, closes = ks[0] == 0, ks[1] == p.k
-            yield FusedStep(case, False, {**at, "k": ks}, *moves("in", "first"), opens, closes)
-        for ns in _cut((0, p.n), self.tile["n"]):
-            yield FusedStep(case, True, {**at, "n": ns}, *moves("out", "last"), first_f, last_f)
+        ks, ns = _cut((0, p.k), self.tile["k"]), _cut((0, p.n), self.tile["n"])
+        return [
+            FusedStep(
+                case, False, {**at, "k": k}, *moves("in", "first"), k[0] == 0, k[1] == p.k
+            )
+            for k in ks
+        ], [
+            FusedStep(case, True, {**at, "n": n}, *moves("out", "last"), first_f, last_f)
+            for n in ns
+        ]  # fmt: skip
 
     def traffic(self) -> dict[str, tuple[int, int]]:
         """Elements that each operand reads from and writes to memory behind the chip, exact."""
         p, fs = self.problem, self.steps("f")
-        total = {operand: [0, 0] for operand in ("in", "first", "last", "out")}
+        total = {operand: [0, 0] for operand in OPERANDS}
         for b, m in p.cases:
             ms = -(-m // self.tile["m"])
             total["in"][0] += b * m * p.k * (1 if self.held("in") else fs)
@@ -191,15 +246,6 @@ class FusedNest:
             total["out"][0] += b * m * p.n * (times - 1)
         return {operand: (reads, writes) for operand, (reads, writes) in total.items()}
 
-    def stays_on_chip(self) -> int:
-        """Elements of hidden tensors that op by op would be written and read again."""
-        return (
-            2
-            * (self.problem.firsts + 1)
-            * sum(b * m for b, m in self.problem.cases)
-            * (self.problem.f)
-        )
-
     def slots(self, operand: str) -> int:
         """Tiles of an operand on chip at once."""
         rank = {"in": "k", "out": "n"}.get(operand, "")
@@ -209,21 +255,10 @@ class FusedNest:
         return held + (self.depth - 1) * every
 
     def room_bytes(self) -> dict[str, int]:
-        """On-chip bytes of each operand's tiles, sums and hidden tile included."""
-        p, t = self.problem, self.tile
-        hidden = t["b"] * t["m"] * t["f"]
-        out = t["b"] * t["m"] * t["n"]
-        width = p.partial_bits if self.steps("f") > 1 else p.dtypes["out"].bits
-        return {
-            "in": self.slots("in") * p.dtypes["in"].bytes(t["b"] * t["m"] * t["k"]),
-            "first": p.firsts
-            * self.slots("first")
-            * p.dtypes["first"].bytes(t["b"] * t["k"] * t["f"]),
-            "hidden": -(-p.firsts * hidden * p.partial_bits // 8)
-            + p.dtypes["hidden"].bytes(hidden),
-            "last": self.slots("last") * p.dtypes["last"].bytes(t["b"] * t["f"] * t["n"]),
-            "out": self.slots("out") * -(-out * width // 8),
-        }
+        """On-chip bytes of each operand's tiles, sums and hidden tiles included."""
+        from archsim.ir.nest_fused_room import room_bytes
+
+        return room_bytes(self)
 
     def check(self, buffer_bytes: int) -> None:
         """Refuse a nest that misses a rank, or that does not fit.
@@ -231,37 +266,15 @@ class FusedNest:
         Raises:
             Unmappable: with the reason.
         """
-        missing = [rank for rank in RANKS if self.tile.get(rank, 0) < 1]
-        if missing:
-            raise Unmappable(f"{self.name}: rank {missing[0]} is missed: it has no tile")
-        if self.keep - {"in", "out"}:
-            raise Unmappable(f"{self.name}: only in and out stay over the loop over f")
-        room = self.room_bytes()
-        if sum(room.values()) > buffer_bytes:
-            parts = ", ".join(f"{operand} {n}" for operand, n in room.items())
-            raise Unmappable(
-                f"{self.name}: tiles need {sum(room.values())} bytes on chip ({parts}), "
-                f"{buffer_bytes} are free"
-            )
+        from archsim.ir.nest_fused_room import check
+
+        check(self, buffer_bytes)
 
     def render(self) -> str:
         """The nest as text, with what each operand holds."""
-        e = self.problem.largest
-        extents = "  ".join(f"{rank} {e[rank]}" for rank in RANKS if e[rank] > 1)
-        lines, indent = [f"{self.name}: {self.dataflow} on {self.engine}   [{extents}]"], "  "
-        for rank in "bmf":
-            if self.steps(rank) > 1:
-                lines.append(f"{indent}for {rank} in {self.steps(rank)} tiles of {self.tile[rank]}")
-                indent += "  "
-        for operand, room in self.room_bytes().items():
-            lines.append(f"{indent}hold {operand}: {room} B")
-        firsts = "gate and up" if self.problem.firsts > 1 else "up"
-        for rank, what in (("k", f"{firsts} += in weight"), ("n", "out += hidden weight")):
-            lines.append(f"{indent}for {rank} in {self.steps(rank)} tiles of {self.tile[rank]}")
-            lines.append(f"{indent}  {what}")
-            if rank == "k":
-                lines.append(f"{indent}hidden = activation of the sums")
-        return "\n".join(lines)
+        from archsim.ir.nest_fused_text import render
+
+        return render(self)
 
 
 def _cut(of: tuple[int, int], tile: int) -> list[tuple[int, int]]:

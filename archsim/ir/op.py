@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import prod
 
+from archsim.ir.collective import Collective
 from archsim.ir.stream import StreamGraph
 
 
@@ -18,6 +19,7 @@ class Kind(StrEnum):
     GATHER = "gather"  # ranks M N: row lookup, M rows of N elements
     MOVE = "move"  # ranks M N: bytes that change place, no arithmetic
     STREAM = "stream"  # ranks M N: iterations of a stream graph, and firings in each
+    COLLECTIVE = "collective"  # ranks M N: rows x width of what devices exchange, no arithmetic
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class Op:
         repeated: times that an element of the second operand stands in it, along K: once in memory.
         picks: which items of its stacked second operand the op uses; None where it has none.
         stream: STREAM: the graph.
+        collective: COLLECTIVE: what the devices of an axis exchange.
     """
 
     name: str
@@ -132,6 +135,7 @@ class Op:
     picks: Picks | None = None
     repeated: int = 1
     stream: StreamGraph | None = None
+    collective: Collective | None = None
 
     @property
     def is_mac(self) -> bool:
@@ -178,7 +182,7 @@ class Op:
         return self.points() if self.is_mac else 0
 
     def rows(self) -> int:
-        """Rows of a VECTOR, GATHER or MOVE op (extent of M over all groups)."""
+        """Rows of a VECTOR, GATHER, MOVE or COLLECTIVE op (extent of M over all groups)."""
         return sum(count * ranks["M"] for count, ranks in self.cases())
 
     def primitive_counts(self) -> dict[str, int]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from math import prod
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from archsim.core.spec import PositiveInt, Spec
+from archsim.core.spec import PositiveInt, Spec, problem
 
 Axis = Literal["tensor", "context", "expert", "data", "pipeline"]
 AXES: tuple[Axis, ...] = ("tensor", "context", "expert", "data", "pipeline")
+_ALL = ", ".join(AXES)
 
 Ways = Annotated[int, Field(ge=1, le=65_536)]
 
@@ -28,6 +29,11 @@ class ParallelPlan(Spec):
     """How feed-forward matrices are shared over the tensor axis: by columns, then rows (`1d`), by
     both at once (`2d`), or with weights gathered before use over a part of the axis or all of it
     (Pope et al., MLSys 2023, section 3.2)."""
+
+    tensor_dims: tuple[PositiveInt, ...] | None = Field(default=None, examples=[[4, 4, 4]])
+    """Devices along each dimension of the tensor axis, nearest first, for layouts that tell these
+    apart. Default: for `2d`, two that move the fewest bytes; for others, three as even as can
+    be."""
 
     attention: Literal["heads", "batch"] = "heads"
     """How attention is shared over the tensor axis: by heads, or by sequences."""
@@ -61,7 +67,7 @@ class ParallelPlan(Spec):
 
     microbatches: PositiveInt | None = None
     """Parts of the batch that follow each other through the stages. Default: as many as stages,
-    or as sequences where they are fewer."""
+    or as sequences where they are fewer; 1 in decode, where each part reads all weights again."""
 
     schedule: Literal["gpipe", "1f1b", "interleaved"] = "1f1b"
     """Order of microbatches in training; an inference step has one order, forward."""
@@ -74,12 +80,31 @@ class ParallelPlan(Spec):
     way while the next is computed."""
 
     order: tuple[Axis, ...] = AXES
-    """Axes from nearest to furthest: devices of the first have consecutive numbers."""
+    """All axes from nearest to furthest: devices of the first have consecutive numbers."""
+
+    @field_validator("order")
+    @classmethod
+    def _all_axes(cls, order: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        """Each axis once: devices are numbered along all of them."""
+        if sorted(order) != sorted(AXES):
+            raise problem("E203", "order names each axis once", f"a permutation of {_ALL}")
+        return order
 
     def ways(self, axis: str) -> int:
-        """Devices along an axis."""
-        ways: int = getattr(self, axis)
+        """Devices along an axis, or along a part of it, such as `tensor.yz`."""
+        whole, _, part = axis.partition(".")
+        if part:
+            return prod(n for _, n in self._dims(part))
+        ways: int = getattr(self, whole)
         return ways
+
+    def _dims(self, part: str) -> list[tuple[int, int]]:
+        """Stride inside the tensor axis and devices of each dimension that a part names."""
+        dims = self.tensor_dims or (self.tensor,)
+        return [
+            (prod(dims[:i]), n) for i, (letter, n) in enumerate(zip("xyz", dims, strict=False))
+            if letter in part
+        ]  # fmt: skip
 
     @property
     def devices(self) -> int:
@@ -87,8 +112,17 @@ class ParallelPlan(Spec):
         return prod(self.ways(axis) for axis in AXES)
 
     def groups(self, axis: str) -> tuple[tuple[int, ...], ...]:
-        """Numbers of the devices of each group along an axis, in order along it."""
-        stride = prod(self.ways(a) for a in self.order[: self.order.index(axis)])
-        ways = self.ways(axis)
-        firsts = (d for d in range(self.devices) if (d // stride) % ways == 0)
-        return tuple(tuple(first + i * stride for i in range(ways)) for first in firsts)
+        """Numbers of the devices of each group along an axis or a part of it, in order along it."""
+        whole, _, part = axis.partition(".")
+        before = list(self.order[: [str(a) for a in self.order].index(whole)])
+        stride = prod(self.ways(a) for a in before)
+        dims = self._dims(part) if part else [(1, self.ways(whole))]
+        steps = [0]
+        for inner, ways in dims:
+            steps = [step + i * inner * stride for i in range(ways) for step in steps]
+        firsts = (
+            d
+            for d in range(self.devices)
+            if all((d // (stride * inner)) % ways == 0 for inner, ways in dims)
+        )
+        return tuple(tuple(first + step for step in steps) for first in firsts)

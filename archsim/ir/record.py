@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import fsum, inf
 
+from archsim.ir.floor_record import FloorRecord
 from archsim.ir.graph import OpGraph
+from archsim.ir.pod_record import PodRecord
 from archsim.ir.stream_record import StreamRecord
 
 
@@ -99,6 +101,7 @@ class StageRecord:
     repeats: int
     mapping_eff_pct: float | None
     cells_used: str = ""  # what of a spatial array works, and why not more of it
+    devices: int = 1  # that ran it
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ class RowRecord:
     stall_shared_ps: int
     critical_busy_ps: int
     critical_lag_ps: int
+    devices: int = 1  # alike ones, for which the row stands
 
     @property
     def shared(self) -> bool:
@@ -190,21 +194,33 @@ class MemoryRecord:
 
 @dataclass(frozen=True)
 class BoundRecord:
-    """The least time physics allows: compulsory bytes and peak arithmetic, nothing else."""
+    """The least time physics allows: compulsory bytes and peak arithmetic, nothing else.
+
+    `communication_ps` is None for one device.
+    """
 
     memory_ps: int
     compute_ps: int
     vector_ps: int
+    communication_ps: int | None = None
+
+    @property
+    def times(self) -> dict[str, int]:
+        """Each of them by name."""
+        found = {"memory": self.memory_ps, "compute": self.compute_ps, "vector": self.vector_ps}
+        if self.communication_ps is not None:
+            found["communication"] = self.communication_ps
+        return found
 
     @property
     def ps(self) -> int:
-        """The largest of the three."""
-        return max(self.memory_ps, self.compute_ps, self.vector_ps)
+        """The largest of them."""
+        return max(self.times.values())
 
     @property
     def by(self) -> str:
-        """Which of the three it is."""
-        times = {"memory": self.memory_ps, "compute": self.compute_ps, "vector": self.vector_ps}
+        """Which of them it is."""
+        times = self.times
         return max(times, key=times.__getitem__)
 
 
@@ -232,6 +248,9 @@ class RunRecord:
         streams: what stream graphs did.
         launches: kernels, or regions, that were launched, repeats counted.
         steps, steps_simulated: of the schedule.
+        pod: all devices, where there are several; then `graph` is of all of them, `machine` has the
+            peaks, areas and static power of all, and `memory` is of the one that holds most.
+        floor: the network on the chip, where there is one.
     """
 
     graph: OpGraph
@@ -251,3 +270,10 @@ class RunRecord:
     streams: tuple[StreamRecord, ...] = ()
     steps: int = 0
     steps_simulated: int = 0
+    pod: PodRecord | None = None
+    floor: FloorRecord | None = None
+
+    @property
+    def devices(self) -> int:
+        """Chips of the machine."""
+        return self.pod.devices if self.pod else 1

@@ -51,7 +51,11 @@ class LineTiles(Tiles):
 
 @dataclass(frozen=True)
 class Cost:
-    """What tiles cost, one array element a tile; counts are elements, cycles of the engine."""
+    """What tiles cost, one array element a tile; counts are elements, cycles of the engine.
+
+    `crossing` are bytes over the network on the chip, by the flow that they are of, where one is
+    told from others.
+    """
 
     cycles: Ints
     lag_cycles: Ints
@@ -60,6 +64,7 @@ class Cost:
     weight_reads: Ints
     out_writes: Ints
     out_reads: Ints
+    crossing: Mapping[str, Ints] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ class Target:
             first.
         fused: vector ops take the output tiles on, so they pass through a buffer.
         fused_bits: bits beside each output element that fused ops read from and write to DRAM.
+        weights_first: all weights have room on chip at once, and come in once, before the rest.
         meter: what counts take in time and energy, for a search that weighs them.
     """
 
@@ -105,4 +111,5 @@ class Target:
     fused_bits: int = 0
     whole_k: bool = False
     operand_bytes: Mapping[str, int] = field(default_factory=dict)
+    weights_first: bool = False
     meter: Meter | None = None

@@ -16,6 +16,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from archsim.core.errors import ArchsimError, InputError
 from archsim.core.spec import Spec, problem
 from archsim.core.yamlio import Document, load_spec
+from archsim.ir.parallel import ParallelPlan
 from archsim.lowering.architectures.layers import ConvRow, GemmRow
 from archsim.lowering.block_sparse import AttentionOptions, with_attention
 from archsim.lowering.kv import KvOptions
@@ -143,6 +144,12 @@ class WorkloadSpec(Spec):
     """How scores of attention are computed: one product a head (default), or one for all heads
     whose queries hold zeros in the channels of other heads, as machines without a batch of products
     do; keys that heads share are then repeated."""
+
+    parallel: ParallelPlan | None = Field(
+        default=None, examples=[{"tensor": 8}, {"tensor": 4, "pipeline": 2, "microbatches": 8}]
+    )
+    """How the model is divided over the devices of a machine. Default: the tensor axis as far as
+    heads divide, and copies beyond."""
 
 
 def load_workload(

@@ -13,9 +13,19 @@ from functools import cached_property
 from archsim.core.errors import LawViolation
 from archsim.ir.record import RunRecord
 from archsim.ir.tensor import Role
+from archsim.report.exchanges import (
+    OF_ALL,
+    check_divided,
+    check_exchanges,
+    least_bytes,
+    ops_of,
+    waits,
+)
 
 # the sequencer is busy only while it launches a kernel
 ISSUER, LAUNCH = "issue", "kernel_launch"
+BOUND = "bound."  # begins the count of steps that a network on the chip bounds, before its name
+CLASS = "@"  # in names of units, before the class of devices that they are of
 STALLS = ("busy_ps", "stall_in_ps", "stall_out_ps", "stall_shared_ps")
 
 
@@ -69,7 +79,8 @@ def account(run: RunRecord) -> Totals:
     by_stage: list[Counter[str]] = [Counter() for _ in run.stages]
     for row in run.rows:
         for key, amount in row.counts.items():
-            by_stage[row.stage][key] += row.executions * amount
+            alike = 1 if key.startswith(OF_ALL) else row.devices
+            by_stage[row.stage][key] += row.executions * alike * amount
     units = _units(run) if run.simulated else {}
     totals = Totals(tuple(by_stage), _critical(run), units, run.machine.dram)
     _check(run, totals)
@@ -80,10 +91,17 @@ def _critical(run: RunRecord) -> dict[tuple[int, str], int]:
     """Time on the critical path by stage and by what it was spent on."""
     parts: Counter[tuple[int, str]] = Counter()
     for row in run.rows:
-        owner, what = (row.port, "bandwidth") if row.port else (row.unit, "busy")
+        unit = row.unit.partition(CLASS)[0] if run.pod else row.unit
+        owner, what = (row.port, "bandwidth") if row.port else (unit, "busy")
+        links = next((key for key in row.counts if key.startswith(BOUND)), "")
         if row.critical_busy_ps:
             reason = LAUNCH if owner == ISSUER else f"{owner}_{what}"
-            parts[row.stage, reason] += row.critical_busy_ps
+            reason = f"{links.removeprefix(BOUND)}_bandwidth" if links else reason
+            waited = waits(run, row)
+            if row.critical_busy_ps > waited:
+                parts[row.stage, reason] += row.critical_busy_ps - waited
+            if waited:
+                parts[row.stage, f"{owner}_latency"] += waited
         if row.critical_lag_ps:
             parts[row.stage, f"{owner}_latency"] += row.critical_lag_ps
     return dict(parts)
@@ -127,19 +145,23 @@ def _check(run: RunRecord, totals: Totals) -> None:
 
     # with those that a mask rules out, and those that an engine leaves out for their zeros
     macs = totals.matching("mac.") + everything["skipped.macs"] + everything["skipped.zero_macs"]
-    law(macs == graph.macs(), f"{macs} MACs counted, the graph has {graph.macs()}")
-    points = sum(b.count * op.points() for b, op in graph.ops() if not op.is_mac)
+    work, points = ops_of(run)
+    law(macs == work, f"{macs} MACs counted, the graph has {work}")
     counted = everything["vector.points"] + everything["skipped.points"]
     law(counted == points, f"{counted} vector points counted, the graph has {points}")
     moved = totals.used(run.machine.dram)
     law(moved == everything["dma.transfer"], "bytes of the DRAM are not those of the DMA")
     for role in (Role.WEIGHT, Role.KV_CACHE):
         read = sum(totals.used(t.name, "read", role) for t in run.memory.tiers)
-        least = graph.read_bytes(role)
+        least = least_bytes(run, role, "reads")
         law(read >= least, f"{read} bytes of {role.value} read, {least} are compulsory")
     _check_tiers(run, totals, law)
     wrote = totals.used(run.machine.dram, "write", Role.KV_CACHE)
-    law(wrote >= graph.write_bytes(Role.KV_CACHE), "less of the KV cache written than appended")
+    least = least_bytes(run, Role.KV_CACHE, "writes")
+    law(wrote >= least, "less of the KV cache written than appended")
+    if run.pod is not None:
+        check_exchanges(run.pod, everything, law)
+        check_divided(run, law)
     for stage, counts in zip(run.stages, totals.by_stage, strict=True):
         # operands of MACs that are left out for their zeros are brought all the same
         brought = ("mac.", "skipped.zero_macs")

@@ -7,10 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from archsim.core.errors import InputError, nearest
-from archsim.report.formulas import FORMULAS, Explanation, Stored, of_op, unit_of, without_unit
+from archsim.report.floor_formulas import FLOOR_FORMULAS
+from archsim.report.formulas import (
+    FORMULAS,
+    Explanation,
+    Part,
+    Stored,
+    of_op,
+    unit_of,
+    without_unit,
+)
+from archsim.report.pod import what
+from archsim.report.pod_formulas import POD_FORMULAS
 
 SHOWN = 6  # names that a help lists
 ALSO_CALLED = {"latency": "metrics.time_s", "makespan": "metrics.time_s"}
@@ -31,7 +43,7 @@ def explain(
     """
     for row in ops:
         if row["op"] == metric:
-            return of_op(result, row)
+            return _with_exchange(result, of_op(result, row))
     known = dict(leaves(result))
     if metric not in known:
         said = [name for name, value in known.items() if value is not None]
@@ -39,11 +51,31 @@ def explain(
     value = known[metric]
     if value is None:
         return Explanation(metric, value, "", "this run has no such number")
-    for pattern, formula in FORMULAS:
+    for pattern, formula in (*FLOOR_FORMULAS, *FORMULAS, *POD_FORMULAS):
         found = re.fullmatch(pattern, metric)
         if found:
             return formula(Stored(result, ops), metric, value, found)
     return Explanation(metric, value, unit_of(metric), "stored as counted; no formula behind it")
+
+
+def _with_exchange(result: Mapping[str, Any], op: Explanation) -> Explanation:
+    """An op with what it exchanges between devices, if so: how and why, bytes, time over least."""
+    formula, parts = op.formula, list(op.parts)
+    for one in result.get("collectives", ()):
+        if one["path"] != op.metric:
+            continue
+        formula += f"; {what(one)}: {one['reason']}"
+        parts += [
+            Part("size_bytes", one["size_bytes"], "B", note="the whole buffer, as NCCL counts it"),
+            Part("sent_bytes", one["sent_bytes"], "B", note="by all devices, each time"),
+            Part("time_ps", one["time_ps"], "ps", note=f"each of {one['repeats']}"),
+            Part("latency_ps", one["latency_ps"], "ps", note="launch, steps and ways"),
+            Part("transfer_ps", one["transfer_ps"], "ps", note="bytes on the fullest links"),
+            Part("least_ps", one["least_ps"], "ps", note="least bytes at a device's bandwidth"),
+        ]
+        if one["over_least"] is not None:
+            parts.append(Part("over_least", one["over_least"], note="time over the least"))
+    return replace(op, formula=formula, parts=tuple(parts))
 
 
 def _unknown(metric: str, known: Sequence[str], ops: Sequence[str]) -> InputError:

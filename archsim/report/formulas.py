@@ -134,6 +134,8 @@ def _stall(run: Stored, metric: str, value: Any, found: re.Match[str]) -> Explan
 def _bound(run: Stored, metric: str, value: Any, _: re.Match[str]) -> Explanation:
     least = run.get("bound")
     text = "the largest of: compulsory bytes over peak bandwidth; arithmetic over its peak rate"
+    if "communication_ps" in least:
+        text += "; least bytes of exchanges over a device's links; on the device that takes longest"
     parts = tuple(Part(name, ps, "ps") for name, ps in least.items())
     if metric == "ratio_to_bound":
         text = f"time_ps / bound_ps; bound_ps is {text}"

@@ -10,9 +10,10 @@ from archsim.ir.record import RunRecord
 LARGEST = 3  # contributors that are named
 
 # what no fidelity of this version accounts for; a reader must know before the numbers are used
+NO_FLOOR = "networks on chip: engines reach the SRAM at its bandwidth"
 NOT_MODELLED = (
     "register files' energy",
-    "networks on chip: engines reach the SRAM at its bandwidth",
+    NO_FLOOR,
     "area of PHYs, networks and control",
     "power of clocks, control and idle parts: energy is that of actions and of cells' leakage",
     "power peaks, thermal limits",
@@ -39,7 +40,10 @@ def not_modelled(run: RunRecord, machine: Mapping[str, Any]) -> Iterator[str]:
         yield "bank conflicts of the SRAM"
     if run.memory.experts or machine.get("placement", {}).get("residency"):
         yield "cold caches: those of experts and tensors begin warm; short runs miss too little"
-    yield from NOT_MODELLED
+    if run.pod is not None:
+        yield "memory ports that exchanges between devices share with what runs beside them"
+        yield "energy and time of the sums in a reduction between devices; switches' own area"
+    yield from (text for text in NOT_MODELLED if run.floor is None or text != NO_FLOOR)
 
 
 def provenance(

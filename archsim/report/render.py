@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsim import __version__
 from archsim.core.units import format_bytes, format_si
-from archsim.report import banks, stream
+from archsim.report import banks, floor, pod, stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,9 +57,11 @@ def _parts(result: dict[str, Any]) -> Iterator[RenderableType]:
         ("Energy", _split(metrics.get("energy_j"), "J")),
         ("Area", _split(metrics.get("area_mm2"), "mm2")),
         ("Bytes moved", _traffic(result.get("traffic", {}))),
+        (pod.HEADER, pod.lines(result)),
+        (floor.HEADER, floor.lines(result)),
         (banks.HEADER, banks.lines(result.get("banks", {}))),
         (stream.HEADER, stream.lines(result.get("streams", []))),
-        ("Held at most", _held(metrics.get("memory_peak_bytes", {}))),
+        (_held_by(result), _held(metrics.get("memory_peak_bytes", {}))),
     )
     for title, rows in sections:
         if rows:
@@ -101,7 +103,7 @@ def _head(result: dict[str, Any]) -> str:
 def _answer(result: dict[str, Any]) -> RenderableType:
     """Time, energy, power and area: what was asked."""
     metrics = result["metrics"]
-    rows = [["Time", _si(metrics["time_s"], "s"), _against_bound(result)]]
+    rows = [["Time", _si(metrics["time_s"], "s"), _against_bound(result)], *pod.answer(result)]
     rates = {
         kind: f"{rate:.4g} tok/s" if rate < 1e4 else _si(rate, "tok/s")
         for kind in ("prompt", "output")
@@ -118,7 +120,10 @@ def _answer(result: dict[str, Any]) -> RenderableType:
         rows.append(["Energy", _si(energy, "J"), detail])
         rows.append(["Power", _si(_get(metrics, "power_w", "mean"), "W"), "mean"])
     area = _si(_get(metrics, "area_mm2", "total"), "mm2")
-    rows.append(["Area", area, "engines and SRAM; without PHYs, links and control"])
+    parts = "engines, SRAM and links of all devices; without control"
+    if "devices" not in result:
+        parts = "engines and SRAM; without PHYs, links and control"
+    rows.append(["Area", area, parts])
     staged = result.get("staging")
     if staged and staged["bytes"]:
         share = f"between memories, {_percent(staged['hidden_share'])} of the time hidden"
@@ -210,6 +215,10 @@ def _traffic(traffic: dict[str, dict[str, int]]) -> list[list[str]]:
                 label = name.removesuffix("_bytes").replace("_", " ")
                 rows.append([f"{memory} {label}", share, format_bytes(count), ""])
     return rows
+
+
+def _held_by(result: dict[str, Any]) -> str:
+    return "Held at most, on each device" if "devices" in result else "Held at most"
 
 
 def _held(peak: dict[str, int]) -> list[list[str]]:

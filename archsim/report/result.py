@@ -7,7 +7,7 @@ from typing import Any
 from archsim.core.units import PS_PER_S
 from archsim.ir.record import RunRecord
 from archsim.ir.tensor import TRAINING, Role
-from archsim.report.account import Totals
+from archsim.report.account import CLASS, Totals
 from archsim.report.energy import Spent
 
 
@@ -136,12 +136,13 @@ def op_classes(run: RunRecord, rows: list[dict[str, Any]], totals: Totals) -> li
     out = []
     for op_class, members in groups.items():
         ps = sum(rows[i]["time_ps"] for i in members)
+        parts = [run.devices // run.stages[i].devices for i in members]  # peaks are of all devices
         moved = sum(
-            totals.matching(f"dram.read.{role}.", i)
-            for i in members
+            part * totals.matching(f"dram.read.{role}.", i)
+            for i, part in zip(members, parts, strict=True)
             for role in ("weight", "kv_cache")
         )
-        flops = 2 * sum(rows[i]["macs"] for i in members)
+        flops = 2 * sum(part * rows[i]["macs"] for i, part in zip(members, parts, strict=True))
         longest = max(members, key=lambda i: rows[i]["time_ps"])
         out.append(
             {
@@ -159,13 +160,16 @@ def op_classes(run: RunRecord, rows: list[dict[str, Any]], totals: Totals) -> li
 
 
 def _at_work(run: RunRecord) -> tuple[list[int], list[int]]:
-    """Picoseconds that each stage keeps the memory's port and its own engine busy."""
+    """Picoseconds that each stage keeps the memory's port and its own engine busy, on a device."""
     port, cells = ([0] * len(run.stages) for _ in range(2))
     for row in run.rows:
+        unit = row.unit.partition(CLASS)[0] if run.pod else row.unit
         if row.port == run.machine.dram:
-            port[row.stage] += row.busy_ps
-        elif row.unit == run.stages[row.stage].engine:
-            cells[row.stage] += row.busy_ps
+            port[row.stage] += row.devices * row.busy_ps
+        elif unit == run.stages[row.stage].engine:
+            cells[row.stage] += row.devices * row.busy_ps
+    alike = [stage.devices for stage in run.stages]
+    port, cells = ([ps // n for ps, n in zip(of, alike, strict=True)] for of in (port, cells))
     return port, cells
 
 

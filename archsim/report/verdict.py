@@ -13,6 +13,7 @@ WASTE = {
     "memory": "below the peak bandwidth, or tiles read again",
     "compute": "part-filled folds, fill and drain, masked tiles",
     "vector": "masked points",
+    "communication": "rounds, links that others use too",
 }
 STREAM_WASTE = "nodes that wait for one another, fill and drain"
 LEAST_GAIN = 1.005  # a smaller one is no change worth a name
@@ -52,6 +53,8 @@ def verdict(run: RunRecord, stalls: dict[str, float]) -> str:
     stalls = _by_engine(stalls)
     if least.by == "memory":
         own = {f"{tier.name}_bandwidth" for tier in run.memory.tiers} & set(stalls)
+    elif least.by == "communication" and run.pod is not None:
+        own = {f"{run.pod.network}_bandwidth"} & set(stalls)
     elif least.by == "vector" and not run.streams:  # nodes of a stream are busy on one engine
         own = {reason for reason in stalls if reason.endswith("_busy")} - own
     itself = ratio * fsum(share for reason, share in stalls.items() if reason in own)

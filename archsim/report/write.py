@@ -21,7 +21,10 @@ from archsim.report.banks import banks
 from archsim.report.banks import note as bank_note
 from archsim.report.budgets import kept
 from archsim.report.energy import Spent, spend
+from archsim.report.floor import floor, floor_note
 from archsim.report.model import Report
+from archsim.report.pod import NOTE as POD_NOTE
+from archsim.report.pod import network, pod_answers
 from archsim.report.provenance import not_modelled, provenance
 from archsim.report.result import (
     critical,
@@ -36,7 +39,7 @@ from archsim.report.stream import streams
 from archsim.report.verdict import verdict
 
 NOTES = {
-    "cycle": "cycle equals tile here: no bank-level DRAM or network is described by this machine",
+    "cycle": "cycle equals tile here: no bank-level DRAM or network on the chip is described",
     "tile": "memory is bandwidth and latency behind one port",
     "analytic": "each stage takes as long as its busiest resource; stages do not overlap",
     "bound": "compulsory bytes and peak arithmetic only; not a prediction",
@@ -63,6 +66,7 @@ def compose(
     warnings = [f"W204 {rule} never matched an op of this workload" for rule in run.unmatched]
     warnings += [f"{code} {text}" for code, text in run.unheard]
     warnings += [f"{code} {text}" for code, text in graph.facts.get("warnings", ())]
+    warnings += [f"{code} {text}" for code, text in (run.pod.notes if run.pod else ())]
     hidden = ("warnings", "source", "content")
     data: dict[str, Any] = {
         "schema": "archsim.result/1",
@@ -78,10 +82,14 @@ def compose(
         "time_ps": run.time_ps,
         "bound_ps": least.ps,
         "bound_by": least.by,
-        "bound": asdict(least),
+        "bound": {f"{name}_ps": ps for name, ps in least.times.items()},
         "ratio_to_bound": run.time_ps / least.ps if least.ps else None,
         "machine": _machine(run),
-        "fidelity_notes": [bank_note(run.banks) if run.banks else NOTES[options["fidelity"]]],
+        "fidelity_notes": [
+            bank_note(run.banks) if run.banks else NOTES[_note_of(run, options["fidelity"])],
+            *floor_note(run),
+            *([POD_NOTE] if run.pod else ()),
+        ],
         "warnings": warnings,
         "model": {k: v for k, v in sorted(graph.facts.items()) if k not in hidden},
     }  # fmt: skip
@@ -90,8 +98,10 @@ def compose(
         totals = account(run)
         spent = spend(run, totals)
         ops = op_rows(run, totals, spent)
-        data |= {"metrics": _metrics(run) | _spent(run, totals, spent)}
+        data |= {"metrics": _metrics(run) | _spent(run, totals, spent) | network(run, totals)}
         data |= _answers(run, totals, spent, ops)
+        data |= pod_answers(run, totals)
+        data |= floor(run, totals)
         if run.streams:
             data["streams"] = streams(run)
         data["provenance"] = provenance(spent.rows, run.machine.area_mm2, inputs["hardware"])
@@ -100,6 +110,11 @@ def compose(
         data["metrics"] = _metrics(run)
     data["budgets"] = kept(run.machine.budgets, data["metrics"])
     return Report(data, ops, warnings, inputs, _manifest(how, run))
+
+
+def _note_of(run: RunRecord, fidelity: str) -> str:
+    """Which note says how memory is timed: with routers, cycle and tile differ beside it."""
+    return "tile" if run.floor and fidelity == "cycle" else fidelity
 
 
 def _machine(run: RunRecord) -> dict[str, Any]:

@@ -96,7 +96,14 @@ def _loop_problems(program: Program, node: Loop | Leaf, seen: dict[int, Tally]) 
             yield from _loop_problems(program, child, seen)
         if node.block:  # other loops may claim here what a later one gives back
             body = _sequence(program, node.body, seen)
-            yield from _unbalanced(program, body, f"a run of the body of loop {node.name!r}")
+            own = {key: n for key, n in body.items() if not _joins(program, key)}
+            yield from _unbalanced(program, own, f"a run of the body of loop {node.name!r}")
+
+
+def _joins(program: Program, key: tuple[int, int]) -> bool:
+    """True for the tokens of a channel between units of different loops."""
+    c, account = key
+    return account == TOKENS and program.channels[c].across
 
 
 def _unbalanced(program: Program, tally: Tally, where: str) -> Iterator[str]:

@@ -185,9 +185,11 @@ class Executor:
         self.log = (int(self.logging), self._ints(self.log_at), self._ints(room), *columns)
 
     def _grow_log(self, unit: int) -> None:
-        room, old, starts = list(self.room), self.columns, self.log_at
-        kept = list(room)
-        room[unit] *= 2
+        old, starts, kept = self.columns, self.log_at, self.room
+        room = [
+            2 * most if int(n) > most // 2 else most for n, most in zip(self.n, kept, strict=True)
+        ]
+        room[unit] = 2 * kept[unit]  # and those that are soon full: each time all is copied
         self._lay_log(room)
         for column, before in zip(self.columns, old, strict=True):
             for start, was, size in zip(self.log_at, starts, kept, strict=True):

@@ -166,12 +166,17 @@ def place(
 ) -> tuple[int, tuple[int, ...]]:
     """The slot of the loop a unit moves in, or -1, and its other loops' iterations.
 
-    It is the first loop around the unit's word that does not enclose the loop being folded.
+    It is the first loop around the unit's word that does not enclose the loop being folded; of
+    loops that stand beside it, as those of another device do, the one as deep as it, or the
+    innermost. Any choice that the word alone decides is exact; this one lets both sides recur.
     """
+    around = code.around[word]
+    beside = outer and around and code.slot_loop[around[0]] not in outer
+    skipped = min(len(outer), len(around) - 1) if beside else 0
     moving = -1
     fixed = []
-    for slot in code.around[word]:
-        if moving < 0 and code.slot_loop[slot] not in outer:
+    for depth, slot in enumerate(around):
+        if moving < 0 and depth >= skipped and code.slot_loop[slot] not in outer:
             moving = slot
         else:
             fixed.append(iteration[slot])

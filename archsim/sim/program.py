@@ -74,12 +74,22 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A buffer of `depth` slots with one producer and one consumer (indices of units)."""
+    """A buffer of `depth` slots with one producer and one consumer (indices of units).
+
+    Attributes:
+        name: In messages.
+        producer: Unit that fills its slots.
+        consumer: Unit that takes its tokens.
+        depth: Number of slots.
+        across: Joins units that walk different loops: its tokens need not balance in a block's
+            body, only in the whole program.
+    """
 
     name: str
     producer: int
     consumer: int
     depth: int
+    across: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +100,13 @@ class Unit:
         name: Unique name.
         timeline: Name of the timeline it shares with others; None when it owns its own.
         role: Rank in ties at a shared timeline, lowest first; then the name decides.
+        tie: Name that decides then; its own where empty.
     """
 
     name: str
     timeline: str | None = None
     role: int = 0
+    tie: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,8 +160,9 @@ class Program:
             _count(node, 1, total)
         return tuple(n * row.run for n, row in zip(total, self.rows, strict=True))
 
-    def _order_key(self, unit: int) -> tuple[int, str]:
-        return self.units[unit].role, self.units[unit].name
+    def _order_key(self, unit: int) -> tuple[int, str, str]:
+        one = self.units[unit]
+        return one.role, one.tie or one.name, one.name
 
 
 def _count(node: Loop | Leaf, times: int, total: list[int]) -> None:

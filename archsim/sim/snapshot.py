@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from archsim.sim import kernel
 from archsim.sim.fold import State, place
 
@@ -80,26 +82,31 @@ def _units(
 
 
 def _rings(run: Executor, t: list[int], n: list[int]) -> tuple[object, ...]:
-    """Fill of every ring, and the stamps in it that can still delay its reader."""
-    code = run.code
-    level, head, mode = _plain(run.ring_n), _plain(run.ring_head), _plain(run.mode)
+    """Fill of every ring, and the stamps in it that can still delay its reader.
+
+    What a ring held before, its reader has passed: only a ring whose latest stamp lies after its
+    reader's time is looked into.
+    """
+    code, level, head = run.code, _plain(run.ring_n), run.ring_head
+    if not level:
+        return ()
+    latest = np.maximum.reduceat(np.asarray(run.stamp), code.ring_at[:-1])
+    readers = np.asarray(code.ring_reader)
+    halted = np.asarray(run.mode)[readers] == kernel.HALTED
+    waited = np.flatnonzero((latest > np.asarray(t)[readers]) & ~halted & (np.asarray(level) > 0))
     parts: list[object] = []
-    for ring, fill in enumerate(level):
-        parts.append(fill)
-        reader = code.ring_reader[ring]
-        if not fill or mode[reader] == kernel.HALTED:
-            continue
-        first, depth, base = head[ring], code.ring_depth[ring], code.ring_at[ring]
+    for ring in waited.tolist():
+        reader, fill = code.ring_reader[ring], level[ring]
+        first, depth, base = int(head[ring]), code.ring_depth[ring], code.ring_at[ring]
         stamps = _turned(run.stamp, base, depth, first, fill)
         past = t[reader]
-        if max(stamps) <= past:
-            continue
         authors = _turned(run.author, base, depth, first, fill)
         for i, (stamp, author) in enumerate(zip(stamps, authors, strict=True)):
             if stamp > past:  # else an earlier one of the same ring delays more
                 past = stamp
-                parts.append((i, past - t[reader], n[code.ring_writer[ring]] - author))
-    return tuple(parts)
+                writer = code.ring_writer[ring]
+                parts.append((ring, i, past - t[reader], n[writer] - author))
+    return (*level, *parts)
 
 
 def _turned(array: Any, base: int, depth: int, first: int, fill: int) -> list[int]:

@@ -67,6 +67,11 @@ def changes(
                 s for name in sorted(machine.engines)
                 for s in _turned("engines", name, {"launch": 0.5}, data)
             )  # fmt: skip
+        elif machine.port is not None and owner == machine.port.name:
+            knobs = {"latency": 0.5} if what == "latency" else {"bandwidth": 2}
+            found = _turned("interconnect", owner, knobs, data)
+        elif machine.noc is not None and owner == machine.noc.name:
+            found = _turned("interconnect", owner, {"bandwidth": 2}, data)
         elif (engine := owner.partition(".")[0]) in machine.engines:  # or a unit of one
             knobs = machine.engines[engine].KNOBS.get(what, {})
             found = _turned("engines", engine, knobs, data)[:1]

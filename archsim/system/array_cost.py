@@ -64,7 +64,8 @@ def array_cost(
         bits = bits + (bare.out_writes + bare.out_reads) * partial
         fed = np.ceil(bits / 8 / rate).astype(np.int64)
         met = replace(bare, cycles=np.maximum(bare.cycles, fed))
-        return _banked(met, lanes.feed(tiles, bare), engine.clock_hz) if lanes else met
+        found = _banked(met, lanes.feed(tiles, bare), engine.clock_hz) if lanes else met
+        return machine.noc.fed(found, tiles, engine, view) if machine.noc else found
 
     return cost
 
@@ -137,11 +138,19 @@ def _banked(met: Cost, feed: Feed, clock_hz: float) -> BankedCost:
 
 
 def banked_counts(cost: Cost, tile: int) -> dict[str, int]:
-    """What a tile counts where banks are counted: waits by operand, and bytes of whole words."""
+    """What a tile counts where banks are counted: waits by operand, and bytes of whole words.
+
+    And what crosses the network on the chip, where there is one.
+    """
+    crossing = {key: int(size[tile]) for key, size in cost.crossing.items() if size[tile]}
     if not isinstance(cost, BankedCost):
-        return {}
+        return crossing
     waits = {f"array.{word}_conflict_cycles": int(n[tile]) for word, n in cost.waits.items()}
-    return waits | {
-        "sram.read": int(cost.read_words[tile]) * cost.word_bytes,
-        "sram.write": int(cost.write_words[tile]) * cost.word_bytes,
-    }
+    return (
+        crossing
+        | waits
+        | {
+            "sram.read": int(cost.read_words[tile]) * cost.word_bytes,
+            "sram.write": int(cost.write_words[tile]) * cost.word_bytes,
+        }
+    )

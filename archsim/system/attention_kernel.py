@@ -96,7 +96,7 @@ def _prefill(
         slots=engine.spec.count,
         tile={"queries": queries, "keys": keys},
         compute_ps=deal(grids, engine.spec.count, kernels.dealing),
-        steps=_steps(room, loads, stores),
+        steps=flow_steps(room, loads, stores),
         efficiency=kernels.prefill_efficiency,
         loads=loads,
         stores=stores,
@@ -144,7 +144,7 @@ def _decode(
         tile={"tokens": tokens},
         split=parts,
         compute_ps=compute_ps,
-        steps=_steps(room, loads, stores),
+        steps=flow_steps(room, loads, stores),
         efficiency=kernels.decode_efficiency,
         loads=loads,
         stores=stores,
@@ -222,13 +222,13 @@ def _flows(
     )
     stores = tuple(
         Flow(a.tensor, "out", graph.touched_bytes(a))
-        for a in stage.ops[-1].writes
+        for a in stage.results
         if a.tensor not in room.resident
     )
     return loads, stores
 
 
-def _steps(room: Room, loads: tuple[Flow, ...], stores: tuple[Flow, ...]) -> int:
+def flow_steps(room: Room, loads: tuple[Flow, ...], stores: tuple[Flow, ...]) -> int:
     """Pieces that are small enough for several of each operand to be on chip."""
     whole = sum(f.size_bytes for f in (*loads, *stores))
     return max(STEPS, -(-whole * DEPTH // (2 * room.budget_bytes)))
@@ -257,8 +257,8 @@ def _counted(
             counts[f"vector.{name}"] += n * op.rows()
     counts["array.cycles"] = round(mapping.compute_ps * engine.clock_hz / PS_PER_S)
     counts["array.folds"] = mapping.ctas
-    queries, out = stage.ops[0].reads[0], stage.ops[-1].writes[0]
+    queries = stage.ops[0].reads[0]
     counts["sram.read"] = graph.touched_bytes(queries)
     counts["sram.read"] += -(-key_reads * work.dims * work.dtype.bits // 8)
-    counts["sram.write"] = graph.touched_bytes(out)
+    counts["sram.write"] = sum(graph.touched_bytes(a) for a in stage.results)
     return replace(mapping, counts={key: n for key, n in counts.items() if n})

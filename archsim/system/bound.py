@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from archsim.components.base import KernelEngine, VectorEngine
 from archsim.core.units import PS_PER_S
 from archsim.ir.cascade_mapping import CascadeMapping
+from archsim.ir.collective_mapping import CollectiveMapping
 from archsim.ir.flash import FlashMapping
 from archsim.ir.graph import OpGraph
 from archsim.ir.op import Op
@@ -20,6 +22,7 @@ from archsim.system.build import Machine
 from archsim.system.flash import softmax_of
 from archsim.system.homes import tier_bound_ps
 from archsim.system.place import Plan, Stage
+from archsim.system.runs import runs_of
 from archsim.system.stream import compute_type
 
 
@@ -29,8 +32,8 @@ class StageBound:
 
     Attributes:
         macs: that matter: masked points are left out.
-        read_bytes, write_bytes: weights and KV cache, once an iteration.
-        memory_ps, compute_ps, vector_ps: at peak rates.
+        read_bytes, write_bytes: weights once an iteration, the KV cache of every microbatch.
+        memory_ps, compute_ps, vector_ps, communication_ps: at peak rates.
     """
 
     path: str
@@ -42,48 +45,113 @@ class StageBound:
     memory_ps: int
     compute_ps: int
     vector_ps: int
+    communication_ps: int | None = None  # for a network between chips alone
+    share: str | None = None  # of the devices that run it, where devices differ
 
     @property
     def by(self) -> str:
-        """The largest of the three."""
-        times = {"memory": self.memory_ps, "compute": self.compute_ps, "vector": self.vector_ps}
+        """The largest of them."""
+        times = {"memory": self.memory_ps, "compute": self.compute_ps, "vector": self.vector_ps,
+                 "communication": self.communication_ps or 0}  # fmt: skip
         return max(times, key=times.__getitem__)
 
     @property
     def ps(self) -> int:
-        """The largest of the three."""
-        return max(self.memory_ps, self.compute_ps, self.vector_ps)
+        """The largest of them."""
+        return max(self.memory_ps, self.compute_ps, self.vector_ps, self.communication_ps or 0)
 
 
-def compulsory_bytes(graph: OpGraph) -> int:
-    """Bytes that any machine moves off chip: weights and KV cache read, KV cache written, once."""
-    read = graph.read_bytes(Role.WEIGHT) + graph.read_bytes(Role.KV_CACHE)
-    return read + graph.write_bytes(Role.KV_CACHE)
+def least_moved_bytes(plan: Plan) -> int:
+    """Compulsory bytes of all devices."""
+    if plan.pod is None:
+        return compulsory_bytes(plan.graph)
+    shares = plan.pod.partition.shares
+    return sum(len(s.devices) * compulsory_bytes(s.graph, runs_of(s)) for s in shares)
+
+
+def compulsory_bytes(graph: OpGraph, runs: Mapping[str, int] | None = None) -> int:
+    """Bytes that any machine moves off chip: weights and KV cache read, KV cache written, once.
+
+    `runs` says how often blocks run, each time with a cache of its own: one of a microbatch.
+    """
+    total = graph.read_bytes(Role.WEIGHT)
+    for block in graph.blocks:
+        one, times = replace(graph, blocks=(block,)), (runs or {}).get(block.name, 1)
+        total += times * (one.read_bytes(Role.KV_CACHE) + one.write_bytes(Role.KV_CACHE))
+    return total
 
 
 def bound(plan: Plan) -> BoundRecord:
-    """Closed-form bound of a plan's graph on its machine, in picoseconds (rounded down)."""
+    """Closed-form bound of a plan's graph on its machine, in picoseconds (rounded down).
+
+    Over several devices: that of the one which takes longest, by each measure.
+    """
+    if plan.pod is None:
+        return _bound(plan, {})
+    shares = zip(plan.pod.plans, plan.pod.partition.shares, strict=True)
+    found = [_bound(one, runs_of(share)) for one, share in shares]
+    return BoundRecord(
+        max(b.memory_ps for b in found),
+        max(b.compute_ps for b in found),
+        max(b.vector_ps for b in found),
+        communication_ps=max(b.communication_ps or 0 for b in found),
+    )
+
+
+def _bound(plan: Plan, runs: Mapping[str, int]) -> BoundRecord:
+    """The bound of one device whose blocks run so often, by name; once where nothing is said."""
     graph, machine = plan.graph, plan.machine
-    memory = max(_memory_ps(compulsory_bytes(graph), machine), tier_bound_ps(plan))
-    stages = [(block.block.count, stage) for block in plan.blocks for stage in block.stages]
+    # weights could stay on chip from one run to the next
+    moved = compulsory_bytes(graph, runs)
+    memory = max(_memory_ps(moved, machine), tier_bound_ps(plan, runs))
+    stages = [
+        (block.block.count * runs.get(block.block.name, 1), stage)
+        for block in plan.blocks for stage in block.stages
+    ]  # fmt: skip
     compute = sum(count * _compute_s(stage, graph, machine) for count, stage in stages)
     vector = sum(count * _vector_s(stage, machine) for count, stage in stages)
     # a node has one unit, so that a stream is no faster than its busiest; beside other stages
     busiest = [[count * s for s in _busiest_s(stage)] for count, stage in stages]
     compute = max([compute, *(mac for mac, _ in busiest)])
     vector = max([vector, *(other for _, other in busiest)])
-    return BoundRecord(memory, int(compute * PS_PER_S), int(vector * PS_PER_S))
+    talk = sum(count * communication_ps(stage) for count, stage in stages) if runs else None
+    return BoundRecord(memory, int(compute * PS_PER_S), int(vector * PS_PER_S), talk)
+
+
+def communication_ps(stage: Stage) -> int:
+    """Least bytes of a collective at the bandwidth of a device; 0 for all other stages."""
+    return stage.mapping.least_ps if isinstance(stage.mapping, CollectiveMapping) else 0
 
 
 def stage_bounds(plan: Plan) -> list[StageBound]:
     """The bound of every stage by itself; a tensor that several read counts for the first."""
+    if plan.pod is None:
+        return _stage_bounds(plan, {})
+    shares = zip(plan.pod.plans, plan.pod.partition.shares, strict=True)
+    several = len(plan.pod.plans) > 1
+    return [
+        replace(row, path=f"{share.name}:{row.path}", share=share.name) if several else row
+        for one, share in shares for row in _stage_bounds(one, runs_of(share))
+    ]  # fmt: skip
+
+
+def one_after_another_ps(rows: list[StageBound]) -> int:
+    """Time of stages that follow each other, of the devices that have most to do."""
+    by_share: dict[str | None, int] = {}
+    for row in rows:
+        by_share[row.share] = by_share.get(row.share, 0) + row.ps
+    return max(by_share.values(), default=0)
+
+
+def _stage_bounds(plan: Plan, runs: Mapping[str, int]) -> list[StageBound]:
     graph, machine = plan.graph, plan.machine
     rows = []
     for block in plan.blocks:
         seen: set[str] = set()
         for stage in block.stages:
-            count, op = block.block.count, stage.ops[0]
-            read, write = (count * n for n in _moved(graph, stage, seen))
+            times, op = runs.get(block.block.name, 1), stage.ops[0]
+            count = times * block.block.count
+            read, write = (block.block.count * n for n in _moved(graph, stage, seen, times))
             mac_s, other_s = _busiest_s(stage)
             compute_s = max(_compute_s(stage, graph, machine), mac_s)
             vector_s = max(_vector_s(stage, machine), other_s)
@@ -98,22 +166,25 @@ def stage_bounds(plan: Plan) -> list[StageBound]:
                     _memory_ps(read + write, machine),
                     int(count * compute_s * PS_PER_S),
                     int(count * vector_s * PS_PER_S),
+                    count * communication_ps(stage) if runs else None,
                 )
             )
     return rows
 
 
-def _moved(graph: OpGraph, stage: Stage, seen: set[str]) -> tuple[int, int]:
+def _moved(graph: OpGraph, stage: Stage, seen: set[str], runs: int) -> tuple[int, int]:
+    """Bytes read and written: of weights those of one run, of the KV cache those of all runs."""
     read = write = 0
     for op in stage.ops:
         for access in op.reads:
-            kept = graph.tensors[access.tensor].role in (Role.WEIGHT, Role.KV_CACHE)
-            if kept and access.tensor not in seen:
+            role = graph.tensors[access.tensor].role
+            times = {Role.WEIGHT: 1, Role.KV_CACHE: runs}.get(role, 0)
+            if times and access.tensor not in seen:
                 seen.add(access.tensor)
-                read += graph.touched_bytes(access)
+                read += times * graph.touched_bytes(access)
         for access in op.writes:
             if graph.tensors[access.tensor].role is Role.KV_CACHE:
-                write += graph.touched_bytes(access)
+                write += runs * graph.touched_bytes(access)
     return read, write
 
 
@@ -157,6 +228,8 @@ def _vector_s(stage: Stage, machine: Machine) -> float:
     units = [e for e in machine.engines.values() if isinstance(e, VectorEngine)]
     if isinstance(stage.mapping, FlashMapping):  # its shares are divided once an output
         return _rate_s(softmax_of(stage).whole, units)
+    if isinstance(stage.mapping, CollectiveMapping):
+        return 0.0
     return sum(_rate_s(op, units) for op in stage.ops if not op.is_mac)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,11 @@ from archsim.core.errors import InputError, nearest
 from archsim.energy.table import EnergyTable, load_table
 from archsim.interconnect.base import Link, links
 from archsim.interconnect.dma import Dma
+from archsim.ir.parallel import ParallelPlan
 from archsim.memory.base import Memory, memories
+from archsim.system.network_port import NetworkPort, port_between
+from archsim.system.on_chip import OnChip
+from archsim.system.on_chip_build import chip_network
 
 # classes that a selector may name for several op classes at once
 FAMILIES = {
@@ -32,6 +36,18 @@ class Machine:
     engines: dict[str, Engine]
     links: dict[str, Link]
     table: EnergyTable
+    port: NetworkPort | None = None  # to the network between chips, where there is one
+    noc: OnChip | None = None  # the network on the chip, where one is described
+
+    @property
+    def devices(self) -> int:
+        """Chips of this kind: 1 without a network between them."""
+        return self.port.devices if self.port else 1
+
+    def joined(self, plan: ParallelPlan) -> Machine:
+        """The machine whose port knows who exchanges with whom."""
+        assert self.port is not None
+        return replace(self, port=NetworkPort(self.port.link, self.table, plan, self.port.fabric))
 
     @property
     def sram(self) -> Memory:
@@ -47,6 +63,16 @@ class Machine:
     def dram(self) -> Memory:
         """The nearest memory behind the chip: the fastest one."""
         return self.tiers[0]
+
+    @cached_property
+    def dram_bytes_per_s(self) -> float:
+        """Bandwidth that a long transfer from that gets: the network on the chip may be less."""
+        noc, rate = self.noc, self.dram.bytes_per_s
+        return (
+            min(rate, noc.flow(noc.key(self.dram.name, self.sram.name)).bytes_per_s)
+            if noc
+            else rate
+        )
 
     @cached_property
     def dma(self) -> Dma:
@@ -93,13 +119,17 @@ class Machine:
 
     def area_mm2(self) -> dict[str, float]:
         """Silicon area by component."""
-        parts: dict[str, Engine | Memory] = {**self.engines, **self.memories}
-        return {name: part.area_mm2(self.table) for name, part in sorted(parts.items())}
+        return {name: part.area_mm2(self.table) for name, part in sorted(self._parts.items())}
 
     def leakage_w(self) -> dict[str, float]:
         """Static power by component."""
-        parts: dict[str, Engine | Memory] = {**self.engines, **self.memories}
-        return {name: part.leakage_w(self.table) for name, part in sorted(parts.items())}
+        return {name: part.leakage_w(self.table) for name, part in sorted(self._parts.items())}
+
+    @property
+    def _parts(self) -> dict[str, Engine | Memory | OnChip]:
+        """What takes room on the chip."""
+        noc = {self.noc.name: self.noc} if self.noc else {}
+        return {**self.engines, **self.memories, **noc}
 
 
 def selects(ops: str | Sequence[str], path: str, op_class: str) -> bool:
@@ -145,7 +175,9 @@ def build(spec: Any) -> Machine:
     _need(mems)
     _names_exist(spec, mems, units, movers)
     _join(mems, movers)
-    return Machine(spec, mems, units, movers, _table(spec))
+    table = _table(spec)
+    noc = chip_network(movers, mems, units, table)
+    return Machine(spec, mems, units, movers, table, port_between(movers, table), noc)
 
 
 def _table(spec: Any) -> EnergyTable:

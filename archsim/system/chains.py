@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from archsim.components.base import VectorEngine
 from archsim.ir.graph import Block
 from archsim.ir.op import Kind, Op
+from archsim.system.build import Machine
+from archsim.system.rules import engine_of, rule_option
 
 
 def attention_chain(
@@ -14,9 +19,9 @@ def attention_chain(
         return []
     chain = [at]
     while block.ops[chain[-1]].op_class != "attention_value":
-        written = block.ops[chain[-1]].writes
-        nexts = {j for a in written for j in readers.get(a.tensor, ())}
-        if len(nexts) != 1 or any(a.tensor in outside for a in written):
+        result = block.ops[chain[-1]].writes[0].tensor  # beside it, what a backward pass is kept
+        nexts = set(readers.get(result, ()))
+        if len(nexts) != 1 or result in outside:
             return []
         chain += nexts
     same = block.ops[at].ranks["B"] == block.ops[chain[-1]].ranks["B"]
@@ -33,3 +38,37 @@ def outputs(op: Op) -> int:
             size *= 1 if rank in reduced else extent
         total += size
     return total
+
+
+def tail_of(
+    machine: Machine,
+    block: Block,
+    at: int,
+    flow: tuple[Mapping[str, list[int]], Mapping[str, int], set[str]],
+    used: set[str],
+) -> tuple[list[int], VectorEngine | None]:
+    """Places of the vector ops that take the tiles of a MAC op on, and the engine that runs them.
+
+    `flow` says who reads and who writes each tensor of the block, and which ones others read.
+    """
+    readers, writer, outside = flow
+    op, last, found = block.ops[at], block.ops[at], list[int]()
+    vector: VectorEngine | None = None
+    how = rule_option(machine, f"{block.name}/{op.name}", op, "fuse", used) or "elementwise"
+    while how != "none":
+        tail = last.writes[0].tensor
+        nexts = set(readers.get(tail, []))
+        if len(nexts) != 1 or tail in outside or len(last.writes) != 1:
+            break
+        (place,) = nexts
+        last = block.ops[place]
+        ready = all(writer.get(a.tensor, -1) <= at or a.tensor == tail for a in last.reads)
+        alike = last.kind is Kind.VECTOR and last.points() == outputs(op)
+        if not (ready and alike) or (last.reduces and how != "reductions"):
+            break
+        unit = engine_of(machine, f"{block.name}/{last.name}", last, used)
+        if not isinstance(unit, VectorEngine):
+            break
+        vector = unit
+        found.append(place)
+    return found, vector

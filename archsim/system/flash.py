@@ -104,7 +104,7 @@ def flash_stage(stage: Stage, room: Room, split: int | None = None) -> Stage:
         clock_hz=engine.clock_hz,
         vector_clock_hz=vector.clock_hz,
         buffer_bytes=room.budget_bytes - parameters,
-        dram_bytes_per_s=machine.dram.bytes_per_s,
+        dram_bytes_per_s=machine.dram_bytes_per_s,
         dram_latency_s=machine.dram.latency_ps / 1e12,
         depth=machine.dma.spec.depth,
         resident=_resident(stage, room),
@@ -119,14 +119,15 @@ def flash_stage(stage: Stage, room: Room, split: int | None = None) -> Stage:
 
 
 def operands(stage: Stage) -> dict[str, str]:
-    """Tensors of queries, keys, values and result."""
+    """Tensors of queries, keys, values and result; and what is kept of rows, where it is."""
     score, value = stage.ops[0], stage.ops[-1]
+    beside = [a.tensor for op in stage.ops[1:-1] for a in op.writes[1:]]
     return {
         "q": score.reads[0].tensor,
         "k": score.reads[1].tensor,
         "v": value.reads[1].tensor,
         "out": value.writes[0].tensor,
-    }
+    } | ({"stats": beside[0]} if beside else {})
 
 
 def extras(stage: Stage) -> list[tuple[Op, Access]]:

@@ -7,7 +7,6 @@ the borders of tiles of queries.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from math import ceil
 
 import numpy as np
@@ -16,24 +15,16 @@ from archsim.components.base import MacEngine, VectorEngine
 from archsim.ir.flash import FlashMapping, Run
 from archsim.ir.problem import problem
 from archsim.ir.target import Cost, Tiles
-from archsim.sim.program import Leaf, Loop
+from archsim.sim.program import Leaf
 from archsim.system.array_cost import array_cost, banked_counts, tile_work
 from archsim.system.flash import operands
 from archsim.system.flash_lanes import FlashLanes
 from archsim.system.layouts import cache_pattern
 from archsim.system.rows import Draft
+from archsim.system.steps_ahead import Nest, first, loops, runs_in, steps
 from archsim.system.writer import Part, Writer, duration_ps
 
 Size = tuple[int, int, int, int]  # problems, rows, parts, keys of a step
-
-
-@dataclass
-class Nest:
-    """A run of alike bodies, or of alike steps."""
-
-    count: int
-    body: list[Nest] = field(default_factory=list)
-    step: Run | None = None
 
 
 class FlashWriter(Writer):
@@ -55,59 +46,28 @@ class FlashWriter(Writer):
         self.slots = mapping.slots()
         nest = self._nest()
         self._price(nest)
-        first = _first(nest)
-        prologue = self.book.leaf(self._ahead(first))
-        self.part.tree = [prologue, *self._tree(nest, None)]
+        prologue = self.book.leaf(self._ahead(first(nest)))
+        self.part.tree = [prologue, *loops(nest, self._step, self.stage.path)]
         self.release()
-        owner, verb = (vector.name, "store") if self._moves("out") else (vector.name, "compute")
-        self.part.finisher = self.unit(owner, verb)
+        leaves = self._moves("out") or bool(self.problem.row_bits)
+        self.part.finisher = self.unit(vector.name, "store" if leaves else "compute")
         return self.part
 
     def _moves(self, word: str) -> bool:
         return self.spilled(self.names[word])
 
-    def _nest(self) -> list[Nest]:
-        nest = []
-        for case in self.problem.cases:
-            for some in self.mapping.batches(case):
-                rows = [
-                    Nest(count, [Nest(run.count, step=run) for run in runs])
-                    for count, runs in self.mapping.nest(case, some.size)
-                ]
-                nest.append(Nest(some.count, rows))
-        return nest
+    def _nest(self) -> list[Nest[Run]]:
+        return [
+            Nest(some.count, [runs_in(*rows) for rows in self.mapping.nest(case, some.size)])
+            for case in self.problem.cases
+            for some in self.mapping.batches(case)
+        ]
 
-    def _tree(self, nest: list[Nest], then: Run | None) -> list[Loop | Leaf]:
-        """Loops over steps, each with the scores of the step that follows it; `then` is the last's.
-
-        The last of several alike bodies stands alone where what follows it is not their first step.
-        """
-        out: list[Loop | Leaf] = []
-        for i, node in enumerate(nest):
-            follower = _first(nest[i + 1 :]) if i + 1 < len(nest) else then
-            own = node.step or _first(node.body)
-            alike = node.count if own.like(follower) else node.count - 1
-            for count, after in ((alike, own), (node.count - alike, follower)):
-                if not count:
-                    continue
-                body: list[Loop | Leaf] = (
-                    [self._step(node.step, after)] if node.step else self._tree(node.body, after)
-                )
-                if count > 1:
-                    out.append(Loop(count, tuple(body), name=self.stage.path))
-                else:
-                    out += body
-        return out
-
-    def _price(self, nest: list[Nest]) -> None:
+    def _price(self, nest: list[Nest[Run]]) -> None:
         """Cost of both products of every size of step in one call each."""
         sizes: dict[Size, int] = {}
-        todo = list(nest)
-        while todo:
-            node = todo.pop()
-            todo += node.body
-            if node.step:
-                sizes.setdefault(_size(node.step), len(sizes))
+        for run in steps(nest):
+            sizes.setdefault(_size(run), len(sizes))
         self.sizes = sizes
         b, q, parts, keys = (np.array(x, dtype=np.int64) for x in zip(*sizes, strict=True))
         p, wide, each = self.problem, b * parts, -(-keys // parts)
@@ -174,11 +134,23 @@ class FlashWriter(Writer):
             join.put.append(done)
             size = self.problem.dtypes["out"].bytes(run.b * run.q * self.problem.value_dim)
             rows.append(self.store(storer, done, self.names["out"], "out", size))
+        if run.closes and self.problem.row_bits:
+            rows.append(self._statistic(run, join))
         if then is None:
             hidden = self.problem.points - self.mapping.executed
             join.counts["skipped.macs"] = hidden * (self.problem.key_dim + self.problem.value_dim)
             join.counts["skipped.points"] = hidden * self.beside.softmax.ops
         return self.book.leaf(rows)
+
+    def _statistic(self, run: Run, join: Draft) -> Draft:
+        """What the rows of a tile keep for a backward pass, to memory."""
+        storer = self.unit(self.beside.vector.name, "store")
+        kept = self.channel("statistic", self.beside.unit, storer, self.depth)
+        join.reserve.append(kept)
+        join.put.append(kept)
+        size = run.b * run.q * self.problem.row_bits // 8
+        join.counts["sram.write"] += size
+        return self.store(storer, kept, self.names["stats"], "out", size)
 
     def _enters(self, run: Run) -> bool:
         return run.fresh or not self.mapping.held
@@ -245,8 +217,3 @@ class FlashWriter(Writer):
 
 def _size(run: Run) -> Size:
     return run.b, run.q, run.parts, run.keys
-
-
-def _first(nest: list[Nest]) -> Run:
-    node = nest[0]
-    return node.step or _first(node.body)

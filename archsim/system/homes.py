@@ -110,10 +110,11 @@ def fetched_bytes(graph: OpGraph, experts: ExpertCache, block: str, op: Op, acce
     return size * missed // all_of_them
 
 
-def tier_bytes(plan: Plan) -> dict[str, int]:
+def tier_bytes(plan: Plan, runs: Mapping[str, int] | None = None) -> dict[str, int]:
     """Bytes that any schedule moves through each memory's port: compulsory ones, by where they lie.
 
-    What is staged passes its own port once, and the port of each memory on its way twice.
+    What is staged passes its own port once, and the port of each memory on its way twice. `runs`
+    says how often blocks run, each time with a cache of its own; weights could stay on chip.
     """
     graph, machine, homes = plan.graph, plan.machine, plan.homes
     total = {m.name: 0 for m in machine.tiers}
@@ -132,18 +133,21 @@ def tier_bytes(plan: Plan) -> dict[str, int]:
             for name, (touched, some) in most.items():
                 near = touched
                 away = homes.far.get(name, ()) if side == "reads" else homes.written_to(name)
+                times = block.count
+                if runs and graph.tensors[name].role is Role.KV_CACHE:
+                    times *= runs.get(block.name, 1)
                 for memory, part in away:
                     far = some * part // graph.tensors[name].bytes
                     way = machine.route(memory) if side == "reads" else machine.way_back(memory)
-                    total[memory] += block.count * far
+                    total[memory] += times * far
                     for through in way[1:]:
-                        total[through] += 2 * block.count * far
+                        total[through] += 2 * times * far
                     near -= far
-                total[machine.dram.name] += block.count * near
+                total[machine.dram.name] += times * near
     return total
 
 
-def tier_bound_ps(plan: Plan) -> int:
+def tier_bound_ps(plan: Plan, runs: Mapping[str, int] | None = None) -> int:
     """Least time of the busiest memory port at its peak bandwidth, rounded down."""
     peaks = {m.name: m.peak_bytes_per_s for m in plan.machine.tiers}
-    return max(int(size * PS_PER_S / peaks[name]) for name, size in tier_bytes(plan).items())
+    return max(int(size * PS_PER_S / peaks[name]) for name, size in tier_bytes(plan, runs).items())

@@ -12,6 +12,8 @@ from archsim.ir.kernel import Flow, GridMapping, TileGrid
 from archsim.ir.op import Access
 from archsim.ir.problem import Problem, problem
 from archsim.system.attention_kernel import attention_kernel
+from archsim.system.flash_backward import is_backward
+from archsim.system.flash_backward_kernel import backward_kernel
 from archsim.system.place import Stage
 from archsim.system.room import Room, no_rate
 
@@ -25,6 +27,8 @@ def kernel_stage(stage: Stage, room: Room) -> Stage:
     Raises:
         Unsupported: E302 for an element type without a rate, or a fused op that needs whole rows.
     """
+    if is_backward(stage):
+        return backward_kernel(stage, room)
     if stage.template:
         return attention_kernel(stage, room)
     engine, op = stage.engine, stage.ops[0]

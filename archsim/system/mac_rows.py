@@ -174,15 +174,28 @@ class MacWriter(Writer):
             again = not shape.first[REUSED[operand]]
             where = self.patterns[operand]
             into = self.channel("stored", loader, source, slots) if unpack else channel
-            rows.append(self.load(loader, into, tensor, operand, size, again=again, pattern=where))
+            row = self.load(loader, into, tensor, operand, size, again=again, pattern=where)
+            rows.append(row)
             if unpack:
                 extents = shape.size
                 rows.append(
                     unpack.row(into, channel, extents["b"] * extents["n"] * extents["k"], size)
                 )
             step.take.append(channel)
+            if operand == "weight" and self.mapping.ahead:
+                self._ahead(row, step, shape)
         if moves.leave:
             step.free.append(channel)
+
+    def _ahead(self, load: Draft, step: Draft, shape: Shape) -> None:
+        """The first step waits for the last weights."""
+        filled = self.channel("filled", load.unit, self.array, 1)
+        if all(shape.last[rank] for rank in "bnk"):
+            load.reserve.append(filled)
+            load.put.append(filled)
+        if shape.opens_op:
+            step.take.append(filled)
+            step.free.append(filled)
 
     def _pattern(self, operand: str, tensor: str) -> Pattern | None:
         """Where the tiles of an operand lie; None where they follow each other."""

@@ -53,13 +53,16 @@ def _transfer(machine: Machine) -> Callable[[Ints], Floats]:
     rate = int(memory.bytes_per_s)
     setup = round(dma.setup * PS_PER_S)
     own = int(dma.bandwidth.bytes_per_s(memory.clock_hz)) if dma.bandwidth is not None else None
+    noc = machine.noc
+    way_ps = noc.flow(noc.key(memory.name, machine.sram.name)).ps_per_byte if noc else 0.0
 
     def transfer_ps(size: Ints) -> Floats:
         ps = np.maximum(in_ps(size, rate), 1.0)
         if own is not None:
             ps = np.maximum(ps, in_ps(size, own))
         chunks = -(-size // dma.chunk) if dma.chunk else np.ones_like(size)
-        return np.asarray(ps + chunks * setup, dtype=np.float64)
+        least = np.ceil(size * way_ps)
+        return np.asarray(np.maximum(ps + chunks * setup, least), dtype=np.float64)
 
     return transfer_ps
 

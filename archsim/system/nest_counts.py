@@ -71,11 +71,13 @@ class NestCounts:
         return all(tile.last[r] for r in self.nest.order if r in self.nest.reduced)
 
     def inside(self, tile: Tile) -> Traffic:
-        """Elements by (level, operand) between the buffer and the multiply-accumulates."""
+        """Elements by (level, operand) from what feeds the array to the multiply-accumulates."""
         total: Traffic = {}
         levels = self.nest.levels
         for operand in OPERANDS:
             keepers = [i for i in range(1, len(levels)) if operand in levels[i].keeps]
+            if operand not in levels[1].keeps:  # it passes by: DRAM feeds the array itself
+                keepers.insert(0, 0)
             for upper, low in zip(keepers, [*keepers[1:], len(levels)], strict=True):
                 for key, moved in self._between(tile, operand, upper, low).items():
                     total[key] = total.get(key, Moved()) + moved

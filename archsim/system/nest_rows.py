@@ -1,24 +1,26 @@
 """From a nest on a spatial array to rows: tiles of the buffer in, array steps, results out.
 
-What a tile moves inside the array is counted in `nest_counts`; what is written here only says which
-tile takes, reserves, puts and frees what.
+What a tile moves inside the array is counted in `nest_counts`, and what it takes of the array is in
+`nest_work`; what is written here only says which tile takes, reserves, puts and frees what.
+
+An operand that passes by the buffer streams while its tile runs: the stream begins with the tile,
+since nothing on chip could hold what came sooner, pays the memory's latency each time, and the tile
+ends no sooner than its streams.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import ceil, prod
+from math import prod
 
 from archsim.components.spatial_array import SpatialArray
-from archsim.dataflows._nest_rank import Shape
 from archsim.ir.nest import NestMapping
-from archsim.ir.nest_ranks import OPERANDS
-from archsim.ir.nest_traffic import Moved, Traffic
 from archsim.sim.program import Leaf
-from archsim.system.nest_counts import NestCounts, Tile
+from archsim.system.nest_counts import Tile
+from archsim.system.nest_work import SpatialWork, passing
 from archsim.system.rows import Draft
 from archsim.system.vector_rows import VectorTail
-from archsim.system.writer import Node, Part, Writer, duration_ps
+from archsim.system.writer import Node, Part, Writer
 
 Run = tuple[int, int, int, bool, bool]  # alike tiles: how many, first index, extent, first, last
 
@@ -35,10 +37,9 @@ class NestWriter(Writer):
         op = self.view.op
         self.inp, self.weight = op.reads[0].tensor, op.reads[1].tensor
         self.outs = [a.tensor for a in self.stage.ops[-1].writes]
-        self.dtype = self.view.weight.computes_as
-        self.array = self.unit(engine.name, "compute")
-        self.counts = NestCounts(nest)
-        self.unfinished = nest.splits or Shape(self.view, nest.levels[1:]).partial_inside
+        self.work = SpatialWork(self, engine, nest)
+        self.array, self.counts = self.work.array, self.work.counts
+        self.passing = passing(nest)
         self.leaves: list[Tile] = []
         tree: list[Node] = []
         for case in range(len(nest.cases)):
@@ -48,7 +49,7 @@ class NestWriter(Writer):
         self.part.tree = self.tree(tree, self._leaf)
         self.release()
         owner = vector.name if vector else engine.name
-        stores = any(self.spilled(t) for t in self.outs)
+        stores = "out" not in self.passing and any(self.spilled(t) for t in self.outs)
         self.part.finisher = self.unit(owner, "store" if stores else "compute")
         return self.part
 
@@ -113,24 +114,73 @@ class NestWriter(Writer):
         rows: list[Draft] = []
         tile = self.leaves[i]
         self.case = tile.case
-        step = self._array_row(tile)
+        streams = self.work.streams(tile)
+        begin = self.draft(self.array) if streams else None
+        step = self.work.row(tile)
         for operand, tensor, via in (
             ("in", self.inp, "load_in"),
             ("weight", self.weight, "load_weight"),
         ):
-            if self.spilled(tensor):
-                self._operand(rows, step, tile, operand, tensor, via)
-            else:
+            if not self.spilled(tensor):
                 self.need(self.array, tensor)
+            elif operand not in self.passing:
+                self._operand(rows, step, tile, operand, tensor, via)
         moves = self.nest.moves("out", dict(tile.first), dict(tile.last))
-        if moves.enter and not self.counts.opens(tile):
+        through = "out" not in self.passing
+        if through and moves.enter and not self.counts.opens(tile):
             rows.append(self._partial_in(tile, step))
-        rows.append(step)
-        if moves.leave and not self.counts.closes(tile):
-            rows.append(self._partial_out(tile, step))
-        else:
-            rows += self._results(tile, step)
-        return self.book.leaf(rows)
+        after: list[Draft] = []
+        if through and moves.leave and not self.counts.closes(tile):
+            after = [self._partial_out(tile, step)]
+        elif through:
+            after = self._results(tile, step)
+        steps = [step] if begin is None else self._streamed(begin, step, tile, streams)
+        return self.book.leaf([*rows, *steps, *after])
+
+    def _streamed(
+        self, begin: Draft, step: Draft, tile: Tile, streams: dict[str, tuple[int, int]]
+    ) -> list[Draft]:
+        """A step between its begin and its end, and what passes by the buffer meanwhile."""
+        end = self.draft(self.array, lag_ps=step.lag_ps)
+        rows = [begin]
+        tensors = {"in": self.inp, "weight": self.weight}
+        for operand, (read, written) in streams.items():
+            tensor = tensors.get(operand, self.outs[0])
+            if read:
+                extra = self.view.extra_bytes if operand == "weight" and tile.opens_op else 0
+                unit = self.unit(self.engine.name, f"stream_{operand}")
+                done = self.channel(f"stream {operand}", unit, self.array, 1)
+                again = operand != "partial" and self._again(operand, tile)
+                row = self.load(unit, done, tensor, operand, read + extra, again=again)
+                row.counts.pop("sram.write")
+                start = self.channel(f"start {operand}", self.array, row.unit, 1)
+                row.take.append(start)
+                row.free.append(start)
+                self._joins(begin, end, start, done)
+                rows.append(row)
+            if written:
+                unit = self.unit(self.engine.name, "store")
+                start = self.channel(f"start {operand} out", self.array, unit, 1)
+                row = self.store(unit, start, tensor, operand, written)
+                row.counts.pop("sram.read")
+                done = self.channel(f"stored {operand}", unit, self.array, 1)
+                row.reserve.append(done)
+                row.put.append(done)
+                self._joins(begin, end, start, done)
+                rows.append(row)
+        begin.take += step.take
+        begin.reserve += step.reserve
+        end.put += step.put
+        end.free += step.free
+        step.take, step.reserve, step.put, step.free, step.lag_ps = [], [], [], [], 0
+        return [*rows, step, end]
+
+    def _joins(self, begin: Draft, end: Draft, start: int, done: int) -> None:
+        """A stream starts with a tile, and ends before it does."""
+        begin.reserve.append(start)
+        begin.put.append(start)
+        end.take.append(done)
+        end.free.append(done)
 
     def _operand(
         self, rows: list[Draft], step: Draft, tile: Tile, operand: str, tensor: str, via: str
@@ -139,10 +189,8 @@ class NestWriter(Writer):
         loader = self.unit(self.engine.name, via)
         channel = self.channel(operand, loader, self.array, self.nest.slots(operand))
         if moves.enter:
-            again = not all(
-                tile.first[r] for r in self.nest.order if r not in self.nest.relevant[operand]
-            )
-            size = self._bytes(operand, self.counts.elements(tile, operand))
+            again = self._again(operand, tile)
+            size = self.work.size(operand, self.counts.elements(tile, operand))
             if operand == "weight" and tile.opens_op:
                 size += self.view.extra_bytes
             rows.append(self.load(loader, channel, tensor, operand, size, again=again))
@@ -150,51 +198,10 @@ class NestWriter(Writer):
         if moves.leave:
             step.free.append(channel)
 
-    def _bytes(self, operand: str, elements: int) -> int:
-        """Bytes of so many elements of an operand, or of `partial` sums."""
-        bits = self.view.weight_bits if operand == "weight" else self.view.bits[operand]
-        return ceil(elements * bits / 8)
-
-    def _array_row(self, tile: Tile) -> Draft:
-        moved = self.counts.inside(tile)
-        buffer = {t: moved.get(("buffer", t), Moved()) for t in OPERANDS}
-        network = {t: moved.get(("network", t), Moved()) for t in OPERANDS}
-        reads = {t: buffer[t].reads for t in OPERANDS}
-        if not self.engine.spec.multicast:  # every element has a read of its own
-            reads |= {t: network[t].writes for t in ("in", "weight")}
-        sums = "partial" if self.unfinished else "out"
-        read = sum(self._bytes(t, reads[t]) for t in ("in", "weight"))
-        read += self._bytes(sums, reads["out"])
-        written = self._bytes(sums, buffer["out"].writes)
-        steps = self.nest.steps_of(tile.size, 1)
-        rate = self.engine.spec.rates[self.dtype]
-        hz = self.engine.clock_hz
-        fed = ceil((read + written) * hz / self.machine.sram.bytes_per_s)
-        cycles = max(-(-steps // rate), fed)
-        row = self.draft(self.array, duration_ps(cycles, hz), self.machine.sram.latency_ps)
-        row.counts = {
-            f"mac.{self.dtype}": prod(tile.size.values()),
-            "array.cycles": cycles,
-            "array.steps": steps,
-            "array.in_reads": reads["in"],
-            "array.weight_reads": reads["weight"],
-            "array.out_writes": buffer["out"].writes,
-            "sram.read": read,
-            "sram.write": written,
-            **self._within(moved, network),
-        }
-        return row
-
-    def _within(self, moved: Traffic, network: dict[str, Moved]) -> dict[str, int]:
-        """Bytes that the registers give and take, and those that pass between elements."""
-        held = {t: moved.get(("registers", t), Moved()) for t in OPERANDS}
-        word = {"in": "in", "weight": "weight", "out": "partial"}
-        given = sum(self._bytes(word[t], held[t].reads) for t in OPERANDS)
-        taken = sum(self._bytes(word[t], held[t].writes) for t in OPERANDS)
-        # an operand is received by every element that needs it, a sum is sent by every one
-        passed = sum(self._bytes(t, network[t].writes) for t in ("in", "weight"))
-        passed += self._bytes("partial", network["out"].reads)
-        return {"register.read": given, "register.write": taken, "network.transfer": passed}
+    def _again(self, operand: str, tile: Tile) -> bool:
+        """True for a tile that was read before in the stage."""
+        own = self.nest.relevant[operand]
+        return not all(tile.first[r] for r in self.nest.order if r not in own)
 
     def _stored(self, storer: int, loader: int) -> int:
         """The channel that says which partial sums have been stored: all of them may be out."""
@@ -206,7 +213,7 @@ class NestWriter(Writer):
         return self.channel("stored", storer, loader, tiles + 1)
 
     def _partial_bytes(self, tile: Tile) -> int:
-        return self._bytes("partial", self.counts.elements(tile, "out"))
+        return self.work.size("partial", self.counts.elements(tile, "out"))
 
     def _partial_in(self, tile: Tile, step: Draft) -> Draft:
         """Partial sums that were spilled come back once they have been stored."""
@@ -242,14 +249,17 @@ class NestWriter(Writer):
             self.unit(vector.name, "compute") if vector else self.unit(self.engine.name, "store")
         )
         channel = self.channel("out", self.array, taker, self.nest.slots("out"))
-        if moves.enter:
+        held = self.nest.held_over("out")
+        if moves.enter and all(
+            tile.last[r] for r in self.nest.order if r in self.nest.reduced and r not in held
+        ):  # it leaves complete; sums that leave before that do so another way
             step.reserve.append(channel)
         if not moves.leave:
             return []
         step.put.append(channel)
         outputs = self.counts.elements(tile, "out")
         if vector is None:
-            return [self.store(taker, channel, self.outs[0], "out", self._bytes("out", outputs))]
+            return [self.store(taker, channel, self.outs[0], "out", self.work.size("out", outputs))]
         filters = "OC" if "OC" in tile.size else "N"
         rows = outputs // tile.size[filters] if tile.first.get(filters, True) else 0
         assert self.tail is not None

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema, model_validator
 
 from archsim.core.document import Document, Path_
 from archsim.core.errors import InputError, nearest
@@ -22,16 +22,22 @@ from archsim.ir.nest_ranks import OPERANDS, RANKS
 from archsim.ir.nest_text import read_loop
 
 EVERY_RANK = tuple(dict.fromkeys(rank for ranks in RANKS.values() for rank in ranks))
+FUSED_RANKS = ("B", "M", "F", "K", "N")
 _KEPT = re.compile(r"(\w+)(?:\s+over\s+(\w+))?")
 
 
-def _loop(value: Any) -> Any:
+def _loop(value: Any, ranks: tuple[str, ...] = EVERY_RANK) -> Any:
     """A loop in its one spelling, whichever it was given in."""
     try:
         loop = read_loop(value)
     except InputError as error:
         raise problem(error.code, error.message, error.help) from None
-    return str(replace(loop, rank=_known(loop.rank, EVERY_RANK, "rank")))
+    return str(replace(loop, rank=_known(loop.rank, ranks, "rank")))
+
+
+def _shared(value: Any) -> Any:
+    """A loop that the products of a block share."""
+    return _loop(value, FUSED_RANKS)
 
 
 def _kept(value: Any) -> Any:
@@ -51,26 +57,24 @@ def _known(word: str, words: tuple[str, ...], what: str) -> str:
     return word
 
 
-LoopText = Annotated[
-    str,
-    BeforeValidator(_loop),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "examples": ["K/64", "OC/1 @cols"]},
-                {
-                    "type": "object",
-                    "properties": {
-                        "rank": {"type": "string"},
-                        "tile": {"type": "integer", "minimum": 1},
-                        "axis": {"enum": ["rows", "cols", "count"]},
-                    },
-                    "required": ["rank", "tile"],
+_LOOP_SCHEMA = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string", "examples": ["K/64", "OC/1 @cols"]},
+            {
+                "type": "object",
+                "properties": {
+                    "rank": {"type": "string"},
+                    "tile": {"type": "integer", "minimum": 1},
+                    "axis": {"enum": ["rows", "cols", "count"]},
                 },
-            ]
-        }
-    ),
-]
+                "required": ["rank", "tile"],
+            },
+        ]
+    }
+)
+LoopText = Annotated[str, BeforeValidator(_loop), _LOOP_SCHEMA]
+SharedText = Annotated[str, BeforeValidator(_shared), _LOOP_SCHEMA]
 KeptText = Annotated[
     str,
     BeforeValidator(_kept),
@@ -124,14 +128,72 @@ class NestLevels(Spec):
     """In each element. Default: elements hold nothing."""
 
 
+class ProductBuffer(Spec):
+    """The on-chip memory, which keeps all operands of a product that is fused."""
+
+    loops: tuple[LoopText, ...] = ()
+    """Loops that cut a tile into what an element works on, as in `levels`."""
+
+
+class ProductLevels(Spec):
+    """How a product runs below the shared loops. Ranks are its own: B, M, N, K."""
+
+    dram: OuterLevel = OuterLevel()
+    """The loop of its own over tiles: over K of the first products, over N of the last one."""
+
+    buffer: ProductBuffer = ProductBuffer()
+    """What cuts a tile."""
+
+    registers: RegisterLevel | None = None
+    """In each element. Default: elements hold nothing."""
+
+
+class FuseRule(Spec):
+    """A feed-forward block under shared loops: its hidden tensor never leaves the chip."""
+
+    loops: tuple[SharedText, ...] = ()
+    """Shared loops, outermost first: B, M (rows), and F, the columns of the hidden tensor, which
+    are N of the first products and K of the last one."""
+
+    keep: tuple[Literal["in", "out"], ...] = ()
+    """Operands of which all tiles of a tile of rows stay while the loop over F steps: the input
+    of the first products, or sums of the last one. Others are brought in again for each step."""
+
+    depth: PositiveInt | None = None
+    """Tiles of an operand on chip at once where there are several. Default: as many as its mover
+    works ahead."""
+
+    ahead: bool = True
+    """The array makes the sums of the next hidden tile before it uses this one, while the
+    activation runs: there is room for two hidden tiles."""
+
+    first: ProductLevels
+    """The products before the activation, one or two; they run together, tile by tile."""
+
+    last: ProductLevels
+    """The product after it."""
+
+
 class NestRule(Spec):
     """A mapping written out: levels, what each keeps, and its loops, outermost first."""
 
     dataflow: str = "nest"
     """What reports call it; the name of a template only where the loops are that template's."""
 
-    levels: NestLevels
+    levels: NestLevels | None = None
     """Loops and what is kept, by level."""
+
+    fuse: FuseRule | None = None
+    """In place of levels: all ops that the rule names run as one nest: first products, a vector op
+    of their sums, and the product that reads its result."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.levels is None) == (self.fuse is None):
+            both = "not both" if self.levels else "and here is neither"
+            help = "`levels:` of one op, or `fuse:` of a feed-forward block"
+            raise problem("E202", f"a nest gives levels or fuse, {both}", help)
+        return self
 
 
 def expand(document: Document) -> Document:

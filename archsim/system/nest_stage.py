@@ -18,7 +18,6 @@ from archsim.dataflows._nest_fit import Fit, least
 from archsim.dataflows.base import dataflows
 from archsim.ir.nest import NestMapping
 from archsim.ir.nest_check import room_bytes
-from archsim.ir.nest_ranks import OPERANDS
 from archsim.ir.problem import Problem, problem
 from archsim.system.build import Machine
 from archsim.system.mapper import searched_nest
@@ -61,6 +60,14 @@ def nest_stage(stage: Stage, room: Room, tail: Mapping[str, Any]) -> Stage:
     if given is not None:
         with given.located():
             mapping = given.nest(view, target)
+            if stage.vector is not None and "out" not in mapping.levels[1].keeps:
+                raise Unmappable(
+                    f"{stage.path}: out passes by the buffer, and {stage.ops[1].name} takes its "
+                    "tiles from there",
+                    code="E401",
+                    help="add out to what buffer keeps, or a rule with `fuse: none`",
+                    details={"level": "buffer", "loop": ""},
+                )
             return replace(stage, mapping=mapping, room_bytes=nest_room(mapping, target))
     name = rule_option(room.machine, stage.path, op, "dataflow", room.used)
     key = _likeness(view, target, name, room)
@@ -91,15 +98,6 @@ def nest_room(mapping: NestMapping, target: FitTarget) -> int:
         Unmappable: for a nest that the array cannot run.
     """
     mapping.check(target)
-    by = sorted(set(OPERANDS) - mapping.levels[1].keeps)
-    if by:
-        raise Unmappable(
-            f"{mapping.name}: {', '.join(by)} passes by the buffer, and {target.engine} is fed "
-            "from there",
-            code="E401",
-            help=f"add {', '.join(by)} to what buffer keeps",
-            details={"level": "buffer", "loop": ""},
-        )
     filters = "OC" if "OC" in mapping.ranks else "N"
     if target.whole_rows and mapping.tile[filters] < mapping.ranks[filters]:
         raise Unmappable(

@@ -31,7 +31,7 @@ class Written:
     def path(self, level: str = "", loop: str = "") -> str:
         """Dotted path of the nest, or of a level or a loop in it."""
         parts = f"mapping[{self.number}].nest"
-        levels = self.data["levels"]
+        levels = self.data.get("levels", {})
         if level == "dataflow":
             return f"{parts}.dataflow"
         if level not in levels:

@@ -10,16 +10,22 @@ from archsim.components.systolic_array import SystolicArray
 from archsim.core.errors import InputError
 from archsim.core.units import PS_PER_S
 from archsim.dataflows.base import covers_attention
+from archsim.ir.collective_mapping import CollectiveMapping
 from archsim.ir.flash import FlashMapping
+from archsim.ir.flash_backward import FlashBackwardMapping
 from archsim.ir.graph import Block, OpGraph
 from archsim.ir.kernel import KernelMapping
 from archsim.ir.mapping import Mapping
 from archsim.ir.nest import NestMapping
-from archsim.ir.op import Access, Kind, Op
+from archsim.ir.nest_fused import FusedNest
+from archsim.ir.op import Access, Op
+from archsim.ir.partition import Partition
 from archsim.ir.region import RegionMapping
 from archsim.ir.stream_mapping import StreamMapping
 from archsim.system.build import Machine
-from archsim.system.chains import attention_chain, outputs
+from archsim.system.chains import attention_chain, tail_of
+from archsim.system.flash_backward_chain import FLASH, kept_chain, leaves_of
+from archsim.system.fused_nest_chain import FUSED, fused_ops
 from archsim.system.homes import Homes
 from archsim.system.mapper_record import Searched
 from archsim.system.mapper_rule import AUTO
@@ -27,11 +33,13 @@ from archsim.system.region_cut import cautious, regions, takes
 from archsim.system.rules import engine_of, rule_option
 
 WINDOW = 4  # ops in flight: the sequencer issues no further ahead of the oldest unfinished one
-FLASH = "flash_attention"  # the template that takes scores, softmax and values as one stage
 PAGES = 64  # streaming room is handed out in this many pages
 ACTIVATION_SHARE = 0.5  # of the on-chip memory that resident activations may take
 
-AnyMapping = Mapping | NestMapping | FlashMapping | KernelMapping | RegionMapping | StreamMapping
+AnyMapping = (
+    Mapping | NestMapping | FlashMapping | KernelMapping | RegionMapping | StreamMapping
+    | CollectiveMapping | FlashBackwardMapping | FusedNest
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -116,6 +124,7 @@ class Plan:
         dram_bytes: bytes held behind the chip, by role.
         homes: where tensors lie that the nearest memory does not hold.
         unmatched: dispatch and mapping rules that no op matched.
+        pod: plans of all devices, of which this is the first; None for a machine of one.
     """
 
     graph: OpGraph
@@ -128,11 +137,27 @@ class Plan:
     accumulator_bits: int
     unmatched: tuple[str, ...] = field(default=())
     homes: Homes = field(default_factory=Homes)
+    pod: Pod | None = None
 
     @property
     def page_bytes(self) -> int:
         """Bytes of one page of streaming room; networks that run at once have their own pages."""
         return max(1, self.stream_bytes // (PAGES * len(self.graph.networks)))
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A graph divided over devices, and the plan of each share, in order.
+
+    Attributes:
+        partition: what each device runs.
+        plans: by share.
+        odd: plans of devices whose hardware is unlike the others', by number.
+    """
+
+    partition: Partition
+    plans: tuple[Plan, ...]
+    odd: MappingType[int, Plan] = field(default_factory=dict)
 
 
 def stage_blocks(
@@ -174,9 +199,10 @@ def _stages(
             done.update(range(i, i + sum(len(stage.ops) for stage in found)))
             continue
         ops, vector, template = [op], None, ""
-        attention = attention_chain(block, i, readers, outside)
+        kept = kept_chain(graph, block, i)
+        attention = kept or attention_chain(block, i, readers, outside)
         asked = rule_option(machine, path, op, "dataflow", used) if attention else None
-        if asked == AUTO and isinstance(engine, SystolicArray | KernelEngine):
+        if kept or (asked == AUTO and isinstance(engine, SystolicArray | KernelEngine)):
             asked = FLASH
         if asked and covers_attention(asked):
             template, ops = asked, [block.ops[j] for j in attention]
@@ -185,47 +211,18 @@ def _stages(
             if not isinstance(unit, VectorEngine):
                 raise InputError(f"{path}: its softmax needs a vector unit", code="E201")
             vector = unit
+        elif fused := fused_ops(graph, machine, block, i, (readers, writer, outside), used):
+            template, (places, vector) = FUSED, fused
+            ops = [block.ops[j] for j in places]
+            done.update(places)
         elif op.is_mac and len(op.writes) == 1:
-            tail, vector = _tail(machine, block, i, (readers, writer, outside), used)
+            tail, vector = tail_of(machine, block, i, (readers, writer, outside), used)
             ops += [block.ops[j] for j in tail]
             done.update(tail)
-        stage = Stage(block.name, tuple(ops), engine, vector, template)
+        leaves = leaves_of(tuple(ops)) if template else ()
+        stage = Stage(block.name, tuple(ops), engine, vector, template, leaves=leaves)
         stages.append(_launched(stage, machine, used))
     return stages
-
-
-def _tail(
-    machine: Machine,
-    block: Block,
-    at: int,
-    flow: tuple[MappingType[str, list[int]], MappingType[str, int], set[str]],
-    used: set[str],
-) -> tuple[list[int], VectorEngine | None]:
-    """Places of the vector ops that take the tiles of a MAC op on, and the engine that runs them.
-
-    `flow` says who reads and who writes each tensor of the block, and which ones others read.
-    """
-    readers, writer, outside = flow
-    op, last, found = block.ops[at], block.ops[at], list[int]()
-    vector: VectorEngine | None = None
-    how = rule_option(machine, f"{block.name}/{op.name}", op, "fuse", used) or "elementwise"
-    while how != "none":
-        tail = last.writes[0].tensor
-        nexts = set(readers.get(tail, []))
-        if len(nexts) != 1 or tail in outside or len(last.writes) != 1:
-            break
-        (place,) = nexts
-        last = block.ops[place]
-        ready = all(writer.get(a.tensor, -1) <= at or a.tensor == tail for a in last.reads)
-        alike = last.kind is Kind.VECTOR and last.points() == outputs(op)
-        if not (ready and alike) or (last.reduces and how != "reductions"):
-            break
-        unit = engine_of(machine, f"{block.name}/{last.name}", last, used)
-        if not isinstance(unit, VectorEngine):
-            break
-        vector = unit
-        found.append(place)
-    return found, vector
 
 
 def _pipelined(machine: Machine, path: str, op: Op, engine: Engine, used: set[str]) -> bool:
@@ -270,5 +267,6 @@ def _launched(stage: Stage, machine: Machine, used: set[str]) -> Stage:
     if launch is None:
         return stage
     how = rule_option(machine, stage.path, stage.ops[0], "launch", used) or "own"
-    ps = round(launch * PS_PER_S) if how == "own" else 0
-    return replace(stage, exclusive=True, launch_ps=ps)
+    given = {"own": launch, "joined": 0.0}
+    seconds = given[how] if how in given else float(how)
+    return replace(stage, exclusive=True, launch_ps=round(seconds * PS_PER_S))

@@ -9,12 +9,10 @@ from typing import Any
 
 from archsim.components.base import KernelEngine, MacEngine, VectorEngine
 from archsim.components.spatial_array import SpatialArray
-from archsim.core.errors import ArchsimError, Infeasible, InputError, Unmappable
-from archsim.dataflows.base import dataflows
+from archsim.core.errors import Infeasible, InputError, Unmappable
 from archsim.ir.graph import OpGraph
-from archsim.ir.mapping import Mapping
 from archsim.ir.op import Access, Op
-from archsim.ir.problem import Problem, problem
+from archsim.ir.problem import problem
 from archsim.ir.target import Target
 from archsim.system import mapper
 from archsim.system.array_cost import array_cost
@@ -23,8 +21,12 @@ from archsim.system.cached_share import idle_rules
 from archsim.system.capacity import check_capacity
 from archsim.system.cascade import cascade_stage, is_cascade
 from archsim.system.cascade_linear import is_linear, linear_stage
+from archsim.system.collective_stage import collective_stage
 from archsim.system.expert_cache import cache_experts
 from archsim.system.flash import flash_stage
+from archsim.system.flash_backward import backward_stage, is_backward
+from archsim.system.flash_backward_chain import FLASH, keep_statistics
+from archsim.system.fused_nest_stage import fused_nest_stage, is_fused
 from archsim.system.homes import Homes
 from archsim.system.kernel import kernel_stage
 from archsim.system.nest_matrix import matrix_mapping
@@ -32,7 +34,6 @@ from archsim.system.nest_stage import nest_stage
 from archsim.system.nest_written import refuse_elsewhere, written
 from archsim.system.parameters import is_parameter
 from archsim.system.place import (
-    FLASH,
     PAGES,
     Plan,
     Stage,
@@ -45,24 +46,28 @@ from archsim.system.room import Room, no_rate
 from archsim.system.rules import rule_option
 from archsim.system.stream import stream_stage
 from archsim.system.tiers import settle
+from archsim.system.tiles import best_tiles, likeness
 from archsim.system.unsuited import unsuited
 
 
-def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32) -> Plan:
+def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32, held: int = 1) -> Plan:
     """Decide everything that is not time: engines, fusion, residency, tiles.
+
+    Of the KV cache, and of what waits for a backward pass, memory holds `held` copies at once.
 
     Raises:
         Infeasible: when the model does not fit the memories, or no tile fits on chip.
         Unsupported: when no engine runs an op.
     """
-    graph, experts = cache_experts(graph, machine.spec.placement.experts)
+    kept_for = keep_statistics(graph, machine)
+    graph, experts = cache_experts(kept_for, machine.spec.placement.experts)
     blocks, used = stage_blocks(graph, machine, accumulator_bits)
     resident, resident_bytes = choose_resident(graph, machine, blocks)
     kept = resident | _inside(blocks)
     homes = Homes()
     if len(machine.tiers) > 1 or experts.rule:
-        homes = settle(graph, machine, blocks, kept, experts)
-    need = homes.need() or check_capacity(graph, machine, kept)
+        homes = settle(graph, machine, blocks, kept, experts, held)
+    need = homes.need() or check_capacity(graph, machine, kept, blocks, held)
     stream = machine.sram.capacity_bytes - resident_bytes
     page = max(1, stream // (PAGES * len(graph.networks)))
     budget = page * (PAGES // 2)  # two stages in flight, each with half the room
@@ -116,11 +121,14 @@ def _mapped(stage: Stage, room: Room) -> Stage:
     refuse_elsewhere(stage, room)
     array = isinstance(stage.engine, SpatialArray) and stage.template in ("", FLASH)
     ways = (
+        (stage.ops[0].collective is not None, collective_stage),
         (stage.ops[0].stream is not None, stream_stage),
         (is_cascade(stage.template), cascade_stage),  # before kernels: those have none of their own
         (isinstance(stage.engine, KernelEngine), kernel_stage),
+        (is_fused(stage), fused_nest_stage),
         (is_linear(stage, room), linear_stage),
         (array, _nested_stage),
+        (is_backward(stage), backward_stage),
         (bool(stage.template), flash_stage),
         (is_region(stage), region_stage),
         (stage.ops[0].is_mac, _mac_stage),
@@ -146,21 +154,25 @@ def _mac_stage(stage: Stage, room: Room) -> Stage:
         raise no_rate(stage.path, dtype, engine, view.weight)
     rows, cols, count = engine.grid
     objective = rule_option(machine, stage.path, op, "objective", room.used) or "latency"
+    first = rule_option(machine, stage.path, op, "weights", room.used) == "first"
+    # cycles first, memories for each operand, or all weights of a kernel: the stage may take all,
+    # and then runs alone
+    alone = objective == "compute" or engine.limits.get("operand_bytes")
+    alone = alone or (first and stage.exclusive)
     target = Target(
         engine=engine.name,
         rows=rows,
         cols=cols,
         count=count,
         clock_hz=engine.clock_hz,
-        # cycles first, or memories for each operand: the stage may take all, and then runs alone
-        buffer_bytes=room.budget_bytes
-        * (2 if objective == "compute" or engine.limits.get("operand_bytes") else 1),
-        dram_bytes_per_s=machine.dram.bytes_per_s,
+        buffer_bytes=room.budget_bytes * (2 if alone else 1),
+        dram_bytes_per_s=machine.dram_bytes_per_s,
         dram_latency_s=machine.dram.latency_ps / 1e12,
         depth=machine.dma.spec.depth,
         cost=array_cost(engine, view, machine, dtype),
         resident=room.resident,
         objective=objective,
+        weights_first=first,
         **engine.limits,
         **_fused(stage, graph, room.resident),
     )
@@ -171,48 +183,16 @@ def _mac_stage(stage: Stage, room: Room) -> Stage:
         mapping, searched = mapper.search(stage, view, target, room, wanted)
     else:
         name = rule_option(machine, stage.path, op, "dataflow", room.used)
-        alike = _likeness(stage, view, target, name, room)
+        alike = likeness(stage, view, target, name, room)
         if alike not in room.mapped:
-            room.mapped[alike] = _map(stage, view, target, name)
+            room.mapped[alike] = best_tiles(view, target, name)
         mapping = replace(room.mapped[alike], problem=view)
-    mapping = replace(mapping, lies=engine.lies(mapping.tile, view.weight))
+    mapping = replace(mapping, lies=engine.lies(mapping.tile, view.weight),
+                      ahead=target.weights_first and mapping.holds_weights)  # fmt: skip
     held = sum(b.bytes for b in mapping.buffers.values())
     tile = mapping.tile
     held += target.depth * (tile["b"] * tile["m"] * tile["n"] * target.fused_bits // 8)
     return replace(stage, mapping=mapping, room_bytes=held, searched=searched)
-
-
-def _likeness(
-    stage: Stage, view: Problem, target: Target, name: str | None, room: Room
-) -> tuple[object, ...]:
-    """What the choice of tiles depends on: stages that agree in it have one search between them."""
-    op = view.op
-    operands = (*op.reads[:2], op.writes[0])
-    dtype = room.graph.tensors[op.reads[1].tensor].dtype
-    return (
-        target.engine, target.objective, target.buffer_bytes, name, op.kind, op.window, op.repeated,
-        tuple(sorted(op.ranks.items())), view.cases, tuple(sorted(view.bits.items())), dtype,
-        view.extra_bytes, view.zeros, tuple(a.tensor in room.resident for a in operands),
-        target.fused, target.fused_bits, target.whole_rows,
-        tuple(stage.vector.lane_cycles(o) for o in stage.ops[1:]) if stage.vector else (),
-    )  # fmt: skip
-
-
-def _map(stage: Stage, view: Problem, target: Target, name: str | None) -> Mapping:
-    if name is not None:
-        flow = dataflows.get(name)
-        return flow().map(view, target)
-    found: list[tuple[tuple[float, ...], Mapping]] = []
-    refused: ArchsimError | None = None
-    for flow in dataflows.classes():
-        try:
-            found.append(flow().search(view, target))
-        except Unmappable as error:
-            refused = error
-    if not found:
-        assert refused is not None
-        raise refused
-    return min(found, key=lambda f: f[0])[1]
 
 
 def _fused(stage: Stage, graph: OpGraph, resident: frozenset[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from archsim.ir.record import Price
 from archsim.system.build import Machine
 
 # counts that measure and spend nothing
-FREE = {"array", "skipped", "staging", "vector.points", "vector.cycles"}
+FREE = {"array", "bound", "skipped", "staging", "sent", "vector.points", "vector.cycles"}
 
 
 def price(machine: Machine, key: str) -> Price | None:
@@ -38,6 +38,12 @@ def price(machine: Machine, key: str) -> Price | None:
         if action_there != "taken":
             return None  # the same bytes at its other end
         row, component = machine.table.of("dma", "transfer"), owner
+    elif kind == "flow":
+        assert machine.noc is not None
+        return machine.noc.price(key)
+    elif kind == "link":
+        assert machine.port is not None
+        return machine.port.price(key)
     else:
         row, component = machine.table.of(kind, action), kind
     return Price(component, row.pj, row.source, row.accuracy)

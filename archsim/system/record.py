@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from archsim.components.base import MacEngine
 from archsim.interconnect.dma import Dma
@@ -25,17 +26,28 @@ from archsim.ir.tensor import DType
 from archsim.system.expert_cache import expert_records
 from archsim.system.homes import tier_bytes
 from archsim.system.nest_stage import busy_pct, cells_used
+from archsim.system.on_chip_record import floor_record, short_buffers
 from archsim.system.place import Plan, Stage
 from archsim.system.prices import price
+from archsim.system.record_pod import (
+    all_tier_bytes,
+    devices_of,
+    fullest,
+    merged,
+    pod_record,
+    users_of,
+)
 from archsim.system.simulate import Timed
 from archsim.system.stream import compute_type
 from archsim.system.stream_record import stream_records
+from archsim.system.tagged import AT
 from archsim.system.unheard import unheard
 
 
 def record(plan: Plan, bound: BoundRecord, timed: Timed | None) -> RunRecord:
     """What the report reads; of the bound alone when nothing was timed."""
-    rows = tuple(_rows(timed)) if timed else ()
+    stages, repeats, paths, at = merged(plan, timed.schedule) if timed else ([], [], [], [])
+    rows = tuple(_rows(timed, at)) if timed else ()
     keys = sorted({key for row in rows for key in row.counts})
     machine = plan.machine
     memory = MemoryRecord(
@@ -44,33 +56,40 @@ def record(plan: Plan, bound: BoundRecord, timed: Timed | None) -> RunRecord:
         plan.stream_bytes,
         _tiles_bytes(plan),
         machine.sram.capacity_bytes,
-        dict(plan.dram_bytes),
+        dict(fullest(plan).dram_bytes),
         _tiers(plan),
         expert_records(plan.homes, machine),
     )
     common = {
-        "graph": plan.graph,
+        "graph": plan.pod.partition.whole if plan.pod else plan.graph,
+        "pod": pod_record(plan.pod, timed) if plan.pod else None,
         "machine": _machine(plan, keys),
+        "floor": floor_record(machine.noc, keys, timed),
         "memory": memory,
         "bound": bound,
         "unmatched": plan.unmatched,
-        "unheard": tuple(unheard(plan, _banked(timed), memory.tiers)),
+        "unheard": (
+            *unheard(plan, _banked(timed), memory.tiers),
+            *short_buffers(machine.noc, timed),
+        ),
     }
     if timed is None:
         return RunRecord(**common, time_ps=bound.ps, timed=False, simulated=False)  # type: ignore[arg-type]
     book, run = timed.schedule, timed.run
-    stages = zip(book.stages, book.repeats, strict=True)
     folds = run.folds if run else ()
     return RunRecord(
         **common,  # type: ignore[arg-type]
         time_ps=timed.time_ps,
         timed=True,
         simulated=run is not None,
-        stages=tuple(_stage(stage, repeats) for stage, repeats in stages),
+        stages=tuple(map(_stage, stages, repeats, paths, users_of(timed.schedule, at))),
         rows=rows,
         banks=book.banks,
         streams=tuple(stream_records(plan, book, run)),
-        launches=sum(n for s, n in zip(book.stages, book.repeats, strict=True) if s.launched),
+        launches=sum(
+            n * devices_of(book, i)
+            for i, (s, n) in enumerate(zip(book.stages, book.repeats, strict=True)) if s.launched
+        ),
         folds=tuple(FoldRecord(f.loop, f.period, f.simulated, f.counted)
                     for f in folds if f.loop in {b.block.name for b in plan.blocks}),
         steps=run.steps if run else 0,
@@ -83,7 +102,8 @@ def _banked(timed: Timed | None) -> frozenset[str]:
     return frozenset(r.memory for r in timed.schedule.banks) if timed else frozenset()
 
 
-def _rows(timed: Timed) -> Iterable[RowRecord]:
+def _rows(timed: Timed, at: list[int]) -> Iterable[RowRecord]:
+    """Every kind of step; `at` says in the place of which stage each stage is reported."""
     book, run = timed.schedule, timed.run
     units = book.program.units
     nothing = [0] * len(book.program.rows)
@@ -101,20 +121,29 @@ def _rows(timed: Timed) -> Iterable[RowRecord]:
     )
     for row, counts, holds, executions, *times in counted:
         unit = units[row.unit]
-        yield RowRecord(unit.name, unit.timeline, row.op, counts, executions, holds, *times)
+        port = unit.timeline.partition(AT)[0] if unit.timeline else None
+        one = RowRecord(unit.name, port, at[row.op], counts, executions, holds, *times)
+        alike = devices_of(book, row.op)
+        yield replace(one, devices=alike) if alike > 1 else one
 
 
 def _tiers(plan: Plan) -> tuple[TierRecord, ...]:
-    """What each memory behind the chip holds; a lone one holds everything."""
-    machine, homes = plan.machine, plan.homes
-    moved = tier_bytes(plan)
+    """What each memory behind the chip holds; a lone one holds everything.
+
+    Of several devices that which holds most, and the bandwidth and compulsory bytes of all.
+    """
+    most = fullest(plan)
+    machine, homes = most.machine, most.homes
+    moved, count = tier_bytes(plan), 1
+    if plan.pod:
+        moved, count = all_tier_bytes(plan.pod), plan.machine.devices
     return tuple(
         TierRecord(
             m.name,
             m.capacity_bytes,
-            m.peak_bytes_per_s,
+            count * m.peak_bytes_per_s,
             machine.route(m.name),
-            dict(homes.held.get(m.name, {}) if homes.held else plan.dram_bytes),
+            dict(homes.held.get(m.name, {}) if homes.held else most.dram_bytes),
             homes.reserved(m.name),
             moved[m.name],
         )
@@ -122,10 +151,10 @@ def _tiers(plan: Plan) -> tuple[TierRecord, ...]:
     )
 
 
-def _stage(stage: Stage, repeats: int) -> StageRecord:
+def _stage(stage: Stage, repeats: int, path: str, devices: int) -> StageRecord:
     mapping = stage.mapping
     return StageRecord(
-        stage.path,
+        path,
         " + ".join(op.name for op in stage.ops[1:]),
         "region" if len(stage.ops) > 1 and _is_region(stage) else stage.ops[0].op_class,
         stage.engine.name,
@@ -134,6 +163,7 @@ def _stage(stage: Stage, repeats: int) -> StageRecord:
         repeats,
         _mapping_eff_pct(stage),
         cells_used(stage),
+        devices,
     )
 
 
@@ -176,15 +206,24 @@ def _line_eff_pct(mapping: Mapping, high: int, wide: int) -> float:
 
 def _machine(plan: Plan, keys: list[str]) -> MachineRecord:
     machine = plan.machine
+    count, port = machine.devices, machine.port
+    area, static = (
+        {name: count * of for name, of in parts.items()}
+        for parts in (machine.area_mm2(), machine.leakage_w())
+    )
+    if port is not None:
+        area[port.name], static[port.name] = (
+            port.area_mm2(machine.table), port.leakage_w(machine.table)
+        )  # fmt: skip
     return MachineRecord(
         machine.spec.name,
         machine.sram.name,
         machine.dram.name,
-        machine.dram.peak_bytes_per_s,
-        _engine_peaks(plan),
+        count * machine.dram.peak_bytes_per_s,
+        {name: count * peak for name, peak in _engine_peaks(plan).items()},
         tuple(e.name for e in machine.mac_engines),
-        machine.area_mm2(),
-        machine.leakage_w(),
+        area,
+        static,
         {key: price(machine, key) for key in keys},
         {x.name: (x.spec.from_, x.spec.to) for x in machine.links.values() if isinstance(x, Dma)},
         machine.spec.budgets.limits(),

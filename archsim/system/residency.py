@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 from archsim.core.errors import Infeasible
@@ -45,6 +45,27 @@ def choose_resident(
         name = block.block.network
         most[name] = max(most[name], *level)
     return frozenset(resident), sum(most.values())
+
+
+def most_live_bytes(graph: OpGraph, blocks: Sequence[StagedBlock], names: Collection[str]) -> int:
+    """Most bytes that some activations occupy at once, where room is used again after them.
+
+    Those that enter or leave the graph are there all the time.
+    """
+    lives = _lives(graph, blocks)
+    levels = [[0] * len(b.stages) for b in blocks]
+    always = 0
+    for name in names:
+        size = graph.tensors[name].bytes
+        if name not in lives:
+            always += size
+        for i, j in lives.get(name, ()):
+            levels[i][j] += size
+    most = dict.fromkeys(graph.networks, 0)
+    for block, level in zip(blocks, levels, strict=True):
+        network = block.block.network
+        most[network] = max(most[network], *level)
+    return always + sum(most.values())
 
 
 def _refuse_spills(graph: OpGraph, machine: Machine, spilled: set[str]) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from archsim.sim.program import Channel, Leaf, Loop, Program, Row, Unit
 from archsim.system.transfers import Transfer
+
+if TYPE_CHECKING:
+    from archsim.system.classes import Meetings
 
 ISSUE, RETIRE, LOAD, STORE, COMPUTE = range(5)  # roles: the order in which ports are served
 
@@ -31,7 +35,12 @@ class Draft:
 
 
 class Book:
-    """Collects units, channels and rows, and closes into a Program and a table of counts."""
+    """Collects units, channels and rows, and closes into a Program and a table of counts.
+
+    `meetings` says whom the device meets whose rows are written; None where all are alike.
+    """
+
+    meetings: Meetings | None = None
 
     def __init__(self) -> None:
         self._units: dict[str, int] = {}
@@ -40,16 +49,30 @@ class Book:
         self._named: dict[str, int] = {}
         self.drafts: list[Draft] = []
 
-    def unit(self, name: str, role: int, timeline: str | None = None) -> int:
-        """Id of a unit, made at first mention."""
+    def unit(
+        self, name: str, role: int, timeline: str | None = None, *, tie: str = "", of: str = ""
+    ) -> int:
+        """Id of a unit, made at first mention.
+
+        Args:
+            name: of the unit.
+            role: of its port.
+            timeline: that it shares with others.
+            tie: as in `sim.program.Unit`.
+            of: class of devices that it belongs to, where it is not the one whose rows are written.
+        """
         if name not in self._units:
             self._units[name] = len(self._unit_list)
-            self._unit_list.append(Unit(name, timeline, role))
+            self._unit_list.append(Unit(name, timeline, role, tie))
         return self._units[name]
 
     def name(self, unit: int) -> str:
         """Name of a unit."""
         return self._unit_list[unit].name
+
+    def port(self, unit: int) -> str:
+        """The timeline that a unit shares with others, else its own name."""
+        return self._unit_list[unit].timeline or self._unit_list[unit].name
 
     def is_shared(self, unit: int) -> bool:
         """True for a unit whose timeline others use too."""
@@ -62,11 +85,18 @@ class Book:
 
     def shared(self, name: str, producer: int, consumer: int, depth: int) -> int:
         """The channel of a name, made at first mention; its depth is the largest asked for."""
-        if name not in self._named:
-            self._named[name] = self.channel(name, producer, consumer, depth)
-        i = self._named[name]
+        i = self._named.setdefault(name, len(self._channels))
+        if i == len(self._channels):
+            self._channels.append(Channel(name, producer, consumer, depth))
         old = self._channels[i]
         self._channels[i] = Channel(name, producer, consumer, max(depth, old.depth))
+        return i
+
+    def across(self, name: str, producer: int, consumer: int, depth: int) -> int:
+        """The channel of a name between units of two classes, made at first mention."""
+        i = self._named.setdefault(name, len(self._channels))
+        if i == len(self._channels):
+            self._channels.append(Channel(name, producer, consumer, depth, across=True))
         return i
 
     def row(self, draft: Draft) -> int:

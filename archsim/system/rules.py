@@ -11,6 +11,7 @@ from archsim.components.base import Engine
 from archsim.core.errors import InputError, Unsupported
 from archsim.ir.op import Op
 from archsim.system.build import Machine, selects
+from archsim.system.network_port import port_of
 
 
 def engine_of(machine: Machine, path: str, op: Op, used: set[str]) -> Engine:
@@ -20,6 +21,8 @@ def engine_of(machine: Machine, path: str, op: Op, used: set[str]) -> Engine:
         InputError: E201 where a rule names the op and sends it to an engine that cannot run it.
         Unsupported: E302 where no engine can.
     """
+    if port := port_of(machine, path, op):
+        return port
     for i, rule in enumerate(machine.spec.dispatch):
         if selects(rule.ops, path, op.op_class):
             engine = machine.engines[rule.run_on]

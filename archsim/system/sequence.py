@@ -10,19 +10,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from archsim.ir.cascade_mapping import CascadeMapping
+from archsim.ir.collective_mapping import CollectiveMapping
 from archsim.ir.flash import FlashMapping
+from archsim.ir.flash_backward import FlashBackwardMapping
 from archsim.ir.kernel import KernelMapping
 from archsim.ir.nest import NestMapping
+from archsim.ir.nest_fused import FusedNest
 from archsim.ir.region import RegionMapping
 from archsim.ir.stream_mapping import StreamMapping
 from archsim.ir.tensor import Role
 from archsim.sim.program import Leaf, Loop
 from archsim.system.bank_cost import BankCost
 from archsim.system.cascade_rows import CascadeWriter
+from archsim.system.flash_backward_rows import FlashBackwardWriter
 from archsim.system.flash_rows import FlashWriter
+from archsim.system.fused_nest_rows import FusedNestWriter
 from archsim.system.kernel_rows import KernelWriter
 from archsim.system.mac_rows import MacWriter
+from archsim.system.meetings import exchange_writer
 from archsim.system.nest_rows import NestWriter
+from archsim.system.on_chip_cost import cross
 from archsim.system.place import PAGES, WINDOW, Plan, Stage, StagedBlock
 from archsim.system.region_rows import RegionWriter
 from archsim.system.rows import ISSUE, RETIRE, Book, Draft
@@ -60,17 +67,28 @@ class Sequencer:
         self.window = self.book.channel(f"window{self.tag}", self.issue, self.retire, WINDOW)
         self.pages = self.book.channel(f"pages{self.tag}", self.issue, self.retire, PAGES)
         self.written: set[str] = set()
+        self.times = 1  # runs of what is being written
 
-    def enter(self, block: StagedBlock) -> int:
-        """Make the stages of a block known; returns the label of the first."""
+    def enter(self, block: StagedBlock, times: int = 1) -> int:
+        """Make the stages of a block known, run so many times; returns the label of the first."""
         self.stages.extend(block.stages)
-        self.repeats.extend(block.block.count for _ in block.stages)
+        self.repeats.extend(block.block.count * times for _ in block.stages)
         return len(self.stages) - len(block.stages)
 
-    def block(self, block: StagedBlock) -> list[Loop | Leaf]:
-        """A block, all its iterations in a loop."""
+    def block(
+        self, block: StagedBlock, base: int | None = None, times: int = 1
+    ) -> list[Loop | Leaf]:
+        """A block, all its iterations in a loop.
+
+        Args:
+            block: what is written.
+            base: label of its first stage, where it was entered before.
+            times: what is written runs so often.
+        """
         count = block.block.count
-        before, pieces, after = self._iteration(block, self.enter(block), count)
+        self.times = times
+        base = self.enter(block, times) if base is None else base
+        before, pieces, after = self._iteration(block, base, count)
         body = tuple(node for piece in pieces for node in piece)
         if count == 1:
             return [*before, *body]
@@ -87,7 +105,7 @@ class Sequencer:
     ) -> tuple[list[Loop | Leaf], Pieces, list[Loop | Leaf]]:
         """What comes before a block's iterations, one of them stage by stage, and what after."""
         writers = [
-            writer_of(stage)(self.book, self.plan, stage, base + j)
+            writer_of(stage, self.book)(self.book, self.plan, stage, base + j)
             for j, stage in enumerate(block.stages)
         ]
         parts: list[Part] = []
@@ -96,7 +114,10 @@ class Sequencer:
         for writer in writers:
             part = writer.write()
             settle_depths(writer)
-            opened.append(self.costs.price(writer.stage, part.tree, count) if self.costs else {})
+            runs = count * self.times
+            opened.append(self.costs.price(writer.stage, part.tree, runs) if self.costs else {})
+            if (noc := self.plan.machine.noc) is not None:
+                cross(noc, self.book, writer.stage, part.tree, routers=self.costs is not None)
             parts.append(part)
             entries.append([r for r in part.first.values() if set(r.take) <= part.staged])
         told, gates = self._waits(block, parts, [w.needs for w in writers])
@@ -252,14 +273,18 @@ class Sequencer:
         return min(PAGES, -(-stage.room_bytes // self.plan.page_bytes))
 
 
-def writer_of(stage: Stage) -> type[Writer]:
+def writer_of(stage: Stage, book: Book) -> type[Writer]:
     """Who writes the rows of a stage: told by its mapping."""
+    if isinstance(stage.mapping, CollectiveMapping):
+        return exchange_writer(book, stage.mapping)
     writers: tuple[tuple[type, type[Writer]], ...] = (
         (StreamMapping, StreamWriter),
         (NestMapping, NestWriter),
+        (FusedNest, FusedNestWriter),
         (CascadeMapping, CascadeWriter),
         (KernelMapping, KernelWriter),
         (FlashMapping, FlashWriter),
+        (FlashBackwardMapping, FlashBackwardWriter),
         (RegionMapping, RegionWriter),
     )
     plain = MacWriter if stage.ops[0].is_mac else VectorWriter

@@ -5,6 +5,7 @@ The closed-form bound is in `system.bound`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from archsim.sim.program import Leaf, Loop
 from archsim.sim.result import RunResult
 from archsim.sim.simulate import simulate
 from archsim.system.bank_cost import Streams
-from archsim.system.place import Plan
+from archsim.system.place import Plan, Pod
 from archsim.system.rows import ISSUE
 from archsim.system.schedule import Schedule, schedule, schedule_to_run, sequenced
 from archsim.system.stream_stuck import streams_of, stuck
@@ -58,7 +59,7 @@ def _timed(
     plan: Plan, fidelity: str, engine: str, exact: bool, slices: int, streams: Streams | None
 ) -> Timed:
     if fidelity == "analytic":
-        return _analytic(schedule(plan))
+        return _analytic(plan)
     book = schedule_to_run(plan, banks=_banks(fidelity, streams), exact=exact)
     run = simulate(
         book.program,
@@ -82,7 +83,7 @@ def makespan_ps(plan: Plan, fidelity: str, streams: Streams | None = None) -> in
         Deadlock: when units wait for each other.
     """
     if fidelity == "analytic":
-        return _analytic(schedule(plan)).time_ps
+        return _analytic(plan).time_ps
     program = sequenced(plan, banks=_banks(fidelity, streams)).program
     return simulate(program, critical_path=False).makespan_ps
 
@@ -110,25 +111,60 @@ def executions(book: Schedule) -> Ints:
     return count
 
 
-def _analytic(book: Schedule) -> Timed:
+def _analytic(plan: Plan) -> Timed:
     """Each stage takes as long as its launch and its busiest resource; stages follow each other.
 
-    A stage is launched before anything of it moves, so that nothing hides it.
+    A stage is launched before anything of it moves, so that nothing hides it. Of devices that run
+    one share, and of shares of one pipeline stage, which run side by side, the slowest counts. Of
+    the stages of a pipeline the slowest counts, and one microbatch of each of the others: while
+    those before it begin and those behind it end.
     """
+    book = schedule(plan)
     program = book.program
     count = executions(book)
     busy: dict[int, dict[str, list[int]]] = {}
-    critical = np.zeros(len(program.rows), dtype=np.int64)
+    alone = np.zeros(len(program.rows), dtype=np.int64)
     for i, row in enumerate(program.rows):
         unit = program.units[row.unit]
         if unit.role == ISSUE:
-            critical[i] = int(count[i]) * row.dur_ps
+            alone[i] = int(count[i]) * row.dur_ps
             continue
         busy.setdefault(row.op, {}).setdefault(unit.timeline or unit.name, []).append(i)
     for resources in busy.values():
         rows = max(
             resources.values(), key=lambda r: sum(int(count[i]) * program.rows[i].dur_ps for i in r)
         )
-        for i in rows:
-            critical[i] = int(count[i]) * program.rows[i].dur_ps
+        for i in {*rows, *_before(book, resources)}:
+            alone[i] = int(count[i]) * program.rows[i].dur_ps
+    critical = alone if plan.pod is None else _slowest(plan.pod, book, alone)
     return Timed(book, int(critical.sum()), count, critical, None)
+
+
+def _before(book: Schedule, resources: dict[str, list[int]]) -> Iterator[int]:
+    """Loads of weights and arithmetic, of a stage whose weights come before it."""
+    program = book.program
+    for i in (i for rows in resources.values() for i in rows):
+        row = program.rows[i]
+        stage, unit = book.stages[row.op], program.units[row.unit].name.partition("@")[0]
+        name = stage.engine.name
+        if getattr(stage.mapping, "ahead", False) and unit in (name, f"{name}.load_weight"):
+            yield i
+
+
+def _slowest(pod: Pod, book: Schedule, alone: Ints) -> Ints:
+    """Of the time of rows on each class of devices, that which the whole takes."""
+    of = np.array([book.class_of[row.op] for row in book.program.rows], dtype=np.int64)
+    time = np.bincount(of, weights=alone, minlength=len(book.classes))
+    plan = pod.partition.plan
+    stage_of = {d: i for group in plan.groups("pipeline") for i, d in enumerate(group)}
+    slowest: dict[int, int] = {}  # class by stage
+    for i, one in enumerate(book.classes):
+        stage = stage_of[one.devices[0]]
+        if stage not in slowest or time[i] > time[slowest[stage]]:
+            slowest[stage] = i
+    last = max(slowest.values(), key=lambda i: time[i])
+    parts = plan.microbatches or 1
+    critical = np.zeros_like(alone)
+    for i in slowest.values():
+        critical[of == i] = alone[of == i] // (1 if i == last else parts)
+    return critical

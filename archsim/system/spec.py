@@ -21,6 +21,7 @@ from archsim.memory.base import memories
 from archsim.system.cached_share import ResidencyRule
 from archsim.system.cascade_rule import CascadeRule
 from archsim.system.expert_cache import ExpertRule
+from archsim.system.faults import Fault
 from archsim.system.layouts import Layout
 from archsim.system.mapper_rule import Template, or_auto, says_auto, spread, unsaid
 from archsim.system.nest_rule import NestRule, expand
@@ -94,9 +95,13 @@ class MappingRule(Spec):
     """A mapping written out as a loop nest, inline or as the name of a file with its `levels`; MAC
     ops on systolic and spatial arrays. `archsim map --format yaml` prints mappings in this form."""
 
-    launch: Literal["own", "joined"] | None = None
+    launch: Literal["own", "joined"] | Seconds | None = Field(default=None, examples=["joined"])
     """On an engine that launches kernels: the op pays a launch of its own (default), or is launched
-    together with its neighbour."""
+    together with its neighbour; or what its launch takes, in place of the engine's."""
+
+    weights: Literal["along", "first"] | None = None
+    """When weights of a product on a systolic array come: along with its arithmetic (default), or
+    all of them before it, where they fit on chip at once and the rest takes no longer for it."""
 
     objective: Literal["latency", "energy", "edp", "traffic", "compute"] | None = None
     """What tile sizes minimise: time (default), array cycles before anything else (`compute`), or,
@@ -191,6 +196,9 @@ class HardwareBase(Spec):
 
     budgets: Budgets = Budgets()
     """The most that a run may take. Default: no limits."""
+
+    faults: tuple[Fault, ...] = ()
+    """Devices and links between chips that are slow or missing; the report compares with none."""
 
     provenance: dict[str, str] = {}
     """Where each number comes from, by dotted path; `assumed` where there is no source."""

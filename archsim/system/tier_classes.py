@@ -25,7 +25,7 @@ class TensorClass:
     """One class of tensors while it is placed: (name, copies, bytes of one, share touched).
 
     With a policy other than `pinned`, its tensors are cached in the nearest memory, which is none
-    of its own.
+    of its own. `times` of its copies are used in turn, by microbatches under way at once.
     """
 
     name: str
@@ -35,6 +35,7 @@ class TensorClass:
     short: int = 0
     policy: Policy = "pinned"
     pages: tuple[PageRule, int] | None = None  # it lies in pages of so many tokens
+    times: int = 1
 
     @property
     def need(self) -> int:
@@ -111,8 +112,18 @@ def _behind(machine: Machine, order: Sequence[str], what: str) -> tuple[str, ...
     return away
 
 
+def under_way(held: int) -> str:
+    """Words for so many microbatches that have their caches at the same time."""
+    return f" with {held} microbatches under way" if held > 1 else ""
+
+
+def fewer(held: int) -> str:
+    """What helps where several are under way."""
+    return "fewer microbatches, more pipeline stages, " if held > 1 else ""
+
+
 def refusal(
-    graph: OpGraph, machine: Machine, classes: Sequence[TensorClass], taken: Homes
+    graph: OpGraph, machine: Machine, classes: Sequence[TensorClass], taken: Homes, held: int = 1
 ) -> Infeasible:
     """E401: by class what is needed, where it may lie, what found room and what is short."""
     need = sum(c.need for c in classes)
@@ -140,10 +151,11 @@ def refusal(
     memories = ", ".join(f"{m.name} {format_bytes(m.capacity_bytes)}" for m in machine.tiers)
     short = sum(c.short for c in classes)
     return Infeasible(
-        f"{graph.name} needs {format_bytes(need)}, {machine.spec.name} holds {format_bytes(holds)} "
+        f"{graph.name} needs {format_bytes(need)}{under_way(held)}, "
+        f"{machine.spec.name} holds {format_bytes(holds)} "
         f"({memories}): short by {format_bytes(short)}",
         code="E401",
-        help=f"narrower dtypes, a smaller batch, more memories in placement, or "
+        help=f"{fewer(held)}narrower dtypes, a smaller batch, more memories in placement, or "
         f"--set memory.{machine.tiers[-1].name}.capacity=...\n{table}",
         details={"classes": data, "capacity_bytes": {m.name: m.capacity_bytes
                                                      for m in machine.tiers}},

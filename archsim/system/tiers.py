@@ -53,11 +53,13 @@ def settle(
     blocks: Sequence[StagedBlock],
     kept: frozenset[str],
     experts: ExpertCache,
+    held: int = 1,
 ) -> Homes:
     """Find a home for everything that does not stay on chip.
 
     `kept` are activations that stay on chip or never leave a stage; `experts` which of them are
-    cached.
+    cached. The KV cache, and what waits for a backward pass, is there `held` times over: once for
+    each microbatch under way.
 
     Raises:
         Infeasible: E401 with a table: by class what is needed, where it may lie, what is short.
@@ -65,7 +67,7 @@ def settle(
     late = _late(graph)
     if experts.rule and experts.rule.prefetch:
         late -= frozenset(experts.tensors)
-    classes = _classes(graph, machine, kept, experts)
+    classes = _classes(graph, machine, kept, experts, held)
     homes = _fill(graph, machine, classes, late, {}, experts)
     if not homes.far:
         return homes
@@ -87,7 +89,7 @@ def settle(
 
 
 def _classes(
-    graph: OpGraph, machine: Machine, kept: frozenset[str], experts: ExpertCache
+    graph: OpGraph, machine: Machine, kept: frozenset[str], experts: ExpertCache, held: int
 ) -> list[TensorClass]:
     tiers = tuple(m.name for m in machine.tiers)
     found: list[TensorClass] = []
@@ -101,6 +103,7 @@ def _classes(
                 if not own or access.tensor in kept or not tensor.bytes:
                     continue
                 copies = 1 if tensor.role is Role.ACTIVATION else block.count
+                copies *= held if tensor.role in (Role.KV_CACHE, Role.SAVED) else 1
                 heat = Fraction(graph.touched_bytes(access), tensor.bytes)
                 old = tensors.get(access.tensor, (access.tensor, copies, tensor.bytes, heat))
                 tensors[access.tensor] = (*old[:3], max(old[3], heat))
@@ -111,7 +114,10 @@ def _classes(
         if role is Role.ACTIVATION:
             found.append(TensorClass(name, listed or tiers, rest))
         else:
-            found += cached_classes(graph, machine, name, rest, listed or tiers)
+            cached = cached_classes(graph, machine, name, rest, listed or tiers)
+            for one in cached:
+                one.times = held if role is Role.KV_CACHE else 1
+            found += cached
     return found
 
 
@@ -167,12 +173,14 @@ def _fill(
             if away:
                 far[tensor] = away
     if any(one.short for one in done) or any(left < 0 for left in free.values()):
-        raise refusal(graph, machine, done, taken)
+        times = max(one.times for one in done)
+        raise refusal(graph, machine, done, taken, times)
     for one in done:
         if one.policy != "pinned":
-            found = cached_share(graph, one.placed.keys(), free[near], one.policy)
-            free[near] -= found.held_bytes
-            held[near][one.name] = found.held_bytes
+            room = free[near] // one.times
+            found = cached_share(graph, one.placed.keys(), room, one.policy)
+            free[near] -= one.times * found.held_bytes
+            held[near][one.name] = one.times * found.held_bytes
             for tensor, share in found.missed.items():
                 away = tuple((m, ceil(size * share)) for m, size in far.pop(tensor))
                 if share:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from archsim.components.base import KernelEngine
+from archsim.components.base import Engine, KernelEngine, MacEngine
 from archsim.core.units import format_bytes
 from archsim.ir.record import TierRecord
 from archsim.memory.dram import Dram
+from archsim.system.build import Machine
 from archsim.system.layouts import Layout
 from archsim.system.place import Plan
 from archsim.system.unheard_cascades import unheard_cascades
@@ -46,6 +47,7 @@ def unheard(
     if counts and engines and all(isinstance(e, KernelEngine) for e in engines.values()):
         name = machine.sram.name
         yield "W101", f"memory.{name}.interleave has no effect: kernels do not count bank conflicts"
+    yield from _of_chip(machine, engines.values())
     skips = {getattr(e.spec, "skips", None) for e in engines.values()}
     if any(t.zeros for t in plan.graph.tensors.values()) and not skips & {"activations", "both"}:
         yield "W101", "sparsity.activations has no effect: no engine skips activations"
@@ -55,3 +57,16 @@ def unheard(
             holds, rows = format_bytes(tier.peak_bytes), format_bytes(banks.capacity_bytes)
             text = f"memory.{tier.name} holds {holds}, and its banks {rows}"
             yield "W205", f"{text}: their addresses begin again"
+
+
+def _of_chip(machine: Machine, engines: Collection[Engine]) -> Iterator[tuple[str, str]]:
+    """Options of the network on the chip that no engine has a use for."""
+    noc = machine.noc
+    arrays = [e for e in engines if isinstance(e, MacEngine) and not isinstance(e, KernelEngine)]
+    if noc is None or not engines:
+        return
+    path = f"interconnect.{noc.name}"
+    if noc.link.spec.multicast and all(e.grid[2] == 1 for e in arrays):
+        yield "W101", f"{path}.multicast has no effect: no array has instances that read together"
+    if noc.link.spec.reduction and not arrays:
+        yield "W101", f"{path}.reduction has no effect: kernels add up on their own"

@@ -16,6 +16,8 @@ from archsim.system.unheard_search import unheard_search
 
 OF_TILES = ("dataflow", "cascade", "objective", "budget", "seed", "cache")  # a region's are its own
 
+BESIDE = "no weights of a product on a systolic array fit on chip at once, or not without loss"
+
 
 def unheard_rules(plan: Plan) -> Iterator[tuple[str, str]]:
     """(code, text) of each option of a rule without effect on any op that it decides for."""
@@ -27,6 +29,10 @@ def unheard_rules(plan: Plan) -> Iterator[tuple[str, str]]:
             if stages and not any(isinstance(s.engine, SpatialPipeline) for s in stages):
                 why = f"{_names(stages)} is no spatial_pipeline, and fuses as elementwise"
                 yield "W101", f"mapping[{i}].fuse: region has no effect: {why}"
+        if rule.weights == "first":
+            found = [stage for stage, op in _decided(plan, i, "weights") if op.is_mac]
+            if found and not any(getattr(s.mapping, "ahead", False) for s in found):
+                yield "W101", f"mapping[{i}].weights has no effect: {BESIDE}"
         for option in OF_TILES if regions else ():
             stages = [stage for stage, _ in _decided(plan, i, option)]
             if stages and all(isinstance(stage.mapping, RegionMapping) for stage in stages):

@@ -1,4 +1,4 @@
-"""Budget, seed and cache of rules that no search listens to: their engines search otherwise."""
+"""Templates and options of a search that no engine listens to: they choose tiles otherwise."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from archsim.components.base import KernelEngine, MacEngine
 from archsim.components.spatial_array import SpatialArray
 from archsim.ir.region import RegionMapping
+from archsim.system.flash_backward_chain import template_rule
 from archsim.system.place import Plan, Stage
 from archsim.system.rules import rule_of
 
@@ -24,6 +25,16 @@ def unheard_search(plan: Plan) -> Iterator[tuple[str, str]]:
             reasons = {_reason(stage) for stage in of}
             if reasons and "" not in reasons:
                 yield "W101", f"mapping[{i}].{option} has no effect: {'; '.join(sorted(reasons))}"
+        if rule.dataflow is not None:
+            of = [s for s in stages if template_rule(plan.machine, s.path, s.ops[0]) == i]
+            if of and all(isinstance(s.engine, KernelEngine) and not _fuses(s) for s in of):
+                reasons = {_reason(stage) for stage in of}
+                yield "W101", f"mapping[{i}].dataflow has no effect: {'; '.join(sorted(reasons))}"
+
+
+def _fuses(stage: Stage) -> bool:
+    """True for a stage of attention: on any engine, the template says whether it is one kernel."""
+    return stage.ops[0].op_class.startswith("attention_")
 
 
 def _reason(stage: Stage) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from archsim.ir.flash_backward import OPERANDS, STATS_BITS, BackwardStep, FlashBackwardMapping
+from archsim.ir.flash_backward import BackwardStep, FlashBackwardMapping
+from archsim.ir.flash_backward_room import OPERANDS, ROW_BITS
 from archsim.testing.functional import Held, UnsoundMappingError
 from archsim.testing.functional_attention import AttentionValues, Floats
 
@@ -108,7 +109,8 @@ class _Execution:
         q, given = self.values.q[some, rows], self.d_out[some, rows]
         self._move("q", q)
         self.moved["d_out"] += p.dtypes["out"].bytes(given.size)
-        self.moved["rows"] += self.logs[some, rows].size * STATS_BITS // 8
+        for word in ("stats", "delta"):
+            self.moved[word] += self.logs[some, rows].size * ROW_BITS // 8
         seen = self.values.mask(p.cases[step.case], step.q, step.keys)
         scores = np.where(seen, q @ k.transpose(0, 2, 1), -np.inf)
         shares = np.exp(scores - self.logs[some, rows][:, :, None])
@@ -133,12 +135,15 @@ class _Execution:
         sums = -(-more.size * self.problem.partial_bits // 8)
         if not step.first:
             more = more + self.d_q[some, rows]
-            self.moved["d_q"] += sums
+            self.moved["sums"] += sums
         self.d_q[some, rows] = more
-        self.moved["d_q"] += self.problem.dtypes["q"].bytes(more.size) if step.last else sums
+        if step.last:
+            self._move("q", more, "d_q")
+        else:
+            self.moved["sums"] += sums
 
-    def _move(self, word: str, tile: Floats) -> None:
-        self.moved[word] += self.problem.dtypes[word].bytes(tile.size)
+    def _move(self, word: str, tile: Floats, to: str = "") -> None:
+        self.moved[to or word] += self.problem.dtypes[word].bytes(tile.size)
 
     def _compare(self) -> None:
         base = 0

@@ -109,8 +109,8 @@ class _Execution:
         weights = self._tile(step, "first", "bkf", self.values.firsts)
         at = tuple(step.ranges[rank] for rank in "bmf")
         if step.opens:
-            if at in self.sums or at in self.hidden:
-                raise UnsoundMappingError(f"hidden tile {at} begins twice")
+            if self.sums or at in self.hidden:
+                raise UnsoundMappingError(f"hidden tile {at} begins where there is no room")
             shape = (len(weights), *(high - low for low, high in at))
             self.sums[at] = list(np.zeros(shape, dtype=np.int64))
         if at not in self.sums:
@@ -118,7 +118,9 @@ class _Execution:
         self.sums[at] = [total + x @ w for total, w in zip(self.sums[at], weights, strict=True)]
         self.macs += sum(total.size for total in self.sums[at]) * x.shape[2]
         if step.closes:
-            self.hidden = {at: activation(self.sums.pop(at))}  # there is room for one
+            self.hidden[at] = activation(self.sums.pop(at))
+            if len(self.hidden) > self.nest.hidden_tiles:
+                raise UnsoundMappingError(f"{len(self.hidden)} hidden tiles are on chip")
         self._leave(step, "in", "bmk")
         self._leave(step, "first", "bkf")
 
@@ -141,6 +143,8 @@ class _Execution:
         if (done == 0, self.added[key] == self.nest.problem.f) != (step.opens, step.closes):
             raise UnsoundMappingError(f"out: the sum of {key} begins or ends elsewhere")
         self.macs += total.size * weight.shape[1]
+        if step.ranges["n"][1] == self.nest.problem.n:
+            del self.hidden[at]
         self._leave(step, "last", "bfn")
         result = self._leave(step, "out", "bmn")
         if result is not None:
@@ -201,4 +205,4 @@ def fused_nests(draw: st.DrawFn) -> FusedNest:
     p = FusedProblem("up", cases, k, f, n, draw(st.sampled_from([1, 2])), dtypes, 32)
     tile = {rank: draw(st.integers(1, extent)) for rank, extent in p.largest.items()}
     keep = frozenset(t for t in ("in", "out") if draw(st.booleans()))
-    return FusedNest(p, "array", tile, keep)
+    return FusedNest(p, "array", tile, keep, ahead=draw(st.booleans()))

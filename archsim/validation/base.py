@@ -36,6 +36,8 @@ class Adapter:
     kind: ClassVar[str]
     NEEDS: ClassVar[tuple[str, ...]]
     ID: ClassVar[str] = ""  # column that names a row, where the table has one
+    COLUMN: ClassVar[Mapping[str, str]] = {}  # of metrics that are held against another's column
+    GAPS: ClassVar[frozenset[str]] = frozenset()  # metrics without a figure in some rows
 
     def __init__(self, set_: Sequence[str] = ()) -> None:
         """An adapter whose every run is given these overrides of the machine."""
@@ -63,6 +65,10 @@ class Adapter:
         An end of a published range, for one: what is measured lies on its inner side.
         """
         return None
+
+    def note(self, row: Row) -> str:
+        """What the text says of a row that was just run, such as where its time went."""
+        return ""
 
     def beside(self, row: Row) -> Beside | None:
         """Groups and rooflines of a row of a measured table; None where there are none."""

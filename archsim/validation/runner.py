@@ -46,6 +46,7 @@ class Case:
     reason: str | None = None
     beside: Beside | None = None
     ranged: bool = False  # wanted is an end of a range, from which nothing is off by a share
+    note: str = ""  # of the row, with its first metric
 
     @property
     def ape_pct(self) -> float | None:
@@ -61,6 +62,7 @@ class Case:
         return {
             "id": self.id, "metric": self.metric, "want": self.want, "got": self.got,
             "ape_pct": self.ape_pct, "status": self.status, "reason": self.reason,
+            **({"note": self.note} if self.note else {}),
         }  # fmt: skip
 
 
@@ -114,7 +116,7 @@ class ValidationResult:
         """One line a case."""
         text = io.StringIO()
         heads = ["id", "metric", "want", "got", "ape_pct", "status", "reason"]
-        writer = csv.DictWriter(text, heads, lineterminator="\n")
+        writer = csv.DictWriter(text, heads, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(c.to_dict() for c in self.cases)
         return text.getvalue()
@@ -233,16 +235,17 @@ def _row(suite: Suite, adapter: Adapter, row: Row) -> list[Case]:
         return [
             Case(label, metric, None, None, "unsupported", True, reason) for metric in suite.metrics
         ]
-    cases = []
+    cases: list[Case] = []
     for metric, text in suite.metrics.items():
         if metric not in got:
             continue
         tolerance, gates = Tolerance(text), metric in gated
-        if not tolerance.gating and not row[metric].strip():
-            continue  # a gap in a column that is only reported
-        want = _number(row[metric], metric, label)
+        printed = row[adapter.COLUMN.get(metric, metric)]
+        if not printed.strip() and (not tolerance.gating or metric in adapter.GAPS):
+            continue  # a gap in a column that is only reported, or may have gaps
+        want = _number(printed, metric, label)
         told = adapter.inside(metric, row, want, got[metric])
-        fine = tolerance.holds(want, got[metric], row[metric]) if told is None else told
+        fine = tolerance.holds(want, got[metric], printed) if told is None else told
         fine = fine or not gates
         cases.append(
             Case(
@@ -250,6 +253,7 @@ def _row(suite: Suite, adapter: Adapter, row: Row) -> list[Case]:
                 "pass" if fine else "fail", gates and tolerance.gating,
                 None if fine else f"wanted {want:g}, got {got[metric]:g}", beside,
                 told is not None,
+                "" if cases else adapter.note(row),
             )
         )  # fmt: skip
     return cases

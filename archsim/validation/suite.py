@@ -169,7 +169,7 @@ def check_columns(path: Path, rows: list[Row], adapter: Adapter, suite: Suite) -
     """
     if not rows:
         raise InputError(f"{path}: the table has no rows", code="E102")
-    needed = (*adapter.NEEDS, *suite.metrics)
+    needed = (*adapter.NEEDS, *(m for m in suite.metrics if m not in adapter.COLUMN))
     missing = [column for column in needed if column not in rows[0]]
     if missing:
         raise InputError(

@@ -32,6 +32,8 @@ def render(result: ValidationResult) -> str:
         text += ["", *_aligned([ROOFS, *roofs], left=(0, 8))]
     if result.suite.fit:
         text += ["", f"fitted: {result.suite.fit}"]
+    notes = [f"  {c.id}: {c.note}" for c in result.cases if c.note]
+    text += ["", "of each row", *notes] if notes else []
     text += _worst(result)
     text += ["", _gates({name: m for name, m in metrics.items() if name not in grouped})]
     count = f"{result.rows} rows, {result.unsupported} unsupported, {result.wall_s:.1f} s"

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from archsim.cli import _app
 from archsim.core.spec import json_schema
 from archsim.lowering.spec import WorkloadSpec
+from archsim.serving.composition import CompositionSpec
 from archsim.system.spec import hardware_spec
 
 if TYPE_CHECKING:
@@ -30,7 +31,11 @@ ROOT = Path(__file__).parents[2]
 
 def pages() -> dict[str, str]:
     """Text of every generated file, by path from the root of the repository."""
-    schemas = {"hardware": json_schema(hardware_spec()), "workload": json_schema(WorkloadSpec)}
+    schemas = {
+        "hardware": json_schema(hardware_spec()),
+        "workload": json_schema(WorkloadSpec),
+        "composition": json_schema(CompositionSpec),
+    }
     found = {"docs/reference/cli.md": commands()}
     for kind, schema in schemas.items():
         text = json.dumps(schema, indent=2, ensure_ascii=False)

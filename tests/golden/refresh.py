@@ -25,12 +25,16 @@ NEW = "regression only"
 
 LANGUAGE = ("llama-3-8b-*", "bert-base-encode")
 VISION = ("resnet-50-infer",)
+POD = ("llama-3-8b-*", "llama-3-70b-decode", "mixtral-8x7b-decode")
 PURPOSE = {  # machines for one purpose, and globs of what they are for
     "ant": LANGUAGE, "bitmod": LANGUAGE, "fp16-array": LANGUAGE, "lut-npu": LANGUAGE,
     "olive": LANGUAGE, "sn40l-fabric": (*LANGUAGE, "gpt2-small-prefill", *VISION),
     "draco-16": VISION, "fuseconv-64": VISION, "nvdla-small": VISION,
     "edge-duo": ("edge-vision", *VISION),
     "flat": ("fusemax-*",), "fusemax": ("fusemax-*",), "streaming": ("streaming-sdpa-*",),
+    "a100x4": POD, "a100x4-eager": POD, "a100x8": POD, "b200x8": POD, "cxl-32": POD,
+    "dgx-a100-host": POD, "dgx-h100-host": POD, "h100-2x8": POD, "h100x8": POD, "h200x8": POD,
+    "sn40l-8": POD, "sn40l-16": POD, "tpu-v4-64": POD,
 }  # fmt: skip
 OF_A_PURPOSE = ("edge-vision", "fusemax-*", "streaming-sdpa-*")
 

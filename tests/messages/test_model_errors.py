@@ -194,7 +194,7 @@ def test_all_mistakes_between_ops_come_together():
 
 def test_e108_an_op_of_no_kind():
     expected = """
-        ops.yaml:3:12: error[E108]: kind "gem" is not one of attention, conv, gather, gemm, move, vector
+        ops.yaml:3:12: error[E108]: kind "gem" is not one of attention, collective, conv, gather, gemm, move, vector
             3 |   - {kind: gem, name: a, m: 1, n: 2, k: 3}
               |            ^^^
               = help: did you mean "gemm"?

@@ -153,7 +153,7 @@ def test_a_phase_that_a_model_has_not_is_said_before_its_sizes():
 def test_settings_of_a_workload_are_named_as_they_are_typed():
     expected = """
         --set workload.foo=1: error[E601]: no such setting
-              = help: known in workload: attention, description, dtypes, kv, model, name, phase, routing, schema, scores, sparsity, transform
+              = help: known in workload: attention, description, dtypes, kv, model, name, parallel, phase, routing, schema, scores, sparsity, transform
         """  # noqa: E501 - one line on the screen
     check(refused("llama-3-8b-decode", set_=["workload.foo=1"]), expected)
     expected = """

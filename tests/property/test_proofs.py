@@ -75,7 +75,7 @@ def test_the_block_of_a_model_keeps_its_hidden_tensors_on_chip():
     assert moved["in"] == (2048 * 4096, 0)
     assert moved["out"] == (0, 2048 * 4096)
     assert moved["first"] == (2 * 4 * 4096 * 14336, 0)  # once for each tile of rows
-    assert nest.stays_on_chip() == 6 * 2048 * 14336
+    assert "hidden" not in moved  # op by op it would be written and read again
     assert "hidden = activation of the sums" in nest.render()
 
 

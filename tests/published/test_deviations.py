@@ -8,9 +8,12 @@ import archsim
 from archsim.core.data import find
 from archsim.core.yamlio import load_yaml
 from archsim.energy.table import load_table
+from archsim.validation.adapters._sn40l import fused
 from archsim.validation.adapters.bitmod import BitMod
+from archsim.validation.adapters.nccl import Nccl
 from archsim.validation.adapters.scalesim import ScaleSim
 from archsim.validation.suite import HERE, read_table
+from tests.published.test_sn40l import fourier_convolution
 
 # only a comparison that fails is a gap: an error on the way to it is not expected
 gap = partial(pytest.mark.xfail, strict=True, raises=AssertionError)
@@ -105,3 +108,17 @@ class PerHead(BitMod):
 def test_cycles_equal_those_of_bitmod(adapter, accelerator, model, metric, within):
     row = BITMOD[accelerator, model]
     assert adapter().run(row)[metric] == pytest.approx(float(row[metric]), rel=within)
+
+
+@gap(reason="the sizes of the published convolution are not given")
+def test_fusing_a_convolution_by_fourier_transforms_gains_what_is_published():
+    assert fused(fourier_convolution(32, 768)).fusion >= 13
+
+
+@gap(reason="its choice between three protocols is a table of its own")
+def test_an_exchange_of_mid_size_between_two_gpus_takes_the_time_of_nccl():
+    rows = read_table(HERE / "tables" / "gpu_measured_nccl.csv")
+    wanted = ("A100-SXM4", "all_reduce", "2", "524288")
+    (row,) = [r for r in rows if tuple(r.values())[:4] == wanted]
+    found = Nccl().run(row)["latency_us"]
+    assert found == pytest.approx(float(row["latency_us"]), rel=0.15)

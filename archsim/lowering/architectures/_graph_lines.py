@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from archsim.core.spec import Spec, problem
+from archsim.ir.collective import Pattern
+from archsim.ir.parallel import Axis
 from archsim.lowering.phase import Count, DTypeName
 
 Primitive = Literal["add", "mul", "max", "exp", "div", "rsqrt", "gather"]
@@ -210,4 +212,42 @@ class AttentionLine(Line):
         return self
 
 
-AnyLine = GemmLine | ConvLine | VectorLine | GatherLine | MoveLine | AttentionLine
+class CollectiveLine(Line):
+    """An exchange between devices, each of which runs this whole graph."""
+
+    kind: Literal["collective"]
+    """Which op this is."""
+
+    pattern: Pattern
+    """What is exchanged."""
+
+    axis: Axis = "tensor"
+    """Axis of the parallel plan whose groups exchange."""
+
+    devices: Count
+    """Devices of a group: the ways of that axis."""
+
+    elements: Count
+    """Elements of the whole buffer: all_reduce, reduce_scatter: what each device gives; all_gather,
+    gather: what a device has in the end; all_to_all: what each has for all; others: the message."""
+
+    algorithm: str | None = None
+    """How. Default: the network's choice."""
+
+    @property
+    def share(self) -> int:
+        """Elements of one device's share of the buffer, the largest."""
+        return -(-self.elements // self.devices)
+
+    @property
+    def reads(self) -> int:
+        """Elements that a device gives."""
+        return self.share if self.pattern in ("all_gather", "gather") else self.elements
+
+    @property
+    def writes(self) -> int:
+        """Elements that a device has in the end."""
+        return self.share if self.pattern == "reduce_scatter" else self.elements
+
+
+AnyLine = GemmLine | ConvLine | VectorLine | GatherLine | MoveLine | AttentionLine | CollectiveLine

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from archsim.core.spec import Spec, problem
+from archsim.ir.collective import Collective
 from archsim.ir.graph import Block
 from archsim.ir.op import Access, Kind, Op
 from archsim.ir.tensor import DTYPES, Role, Tensor
@@ -16,6 +17,7 @@ from archsim.lowering.architectures._graph_attention import attention
 from archsim.lowering.architectures._graph_lines import (
     AnyLine,
     AttentionLine,
+    CollectiveLine,
     ConvLine,
     GatherLine,
     GemmLine,
@@ -27,7 +29,7 @@ from archsim.lowering.convolution import Geometry, Image, Pair, convolve, pair
 from archsim.lowering.parts import Parts
 from archsim.lowering.phase import AnyPhase, Count, Infer, Several
 
-PlainLine = GemmLine | ConvLine | VectorLine | GatherLine | MoveLine
+PlainLine = GemmLine | ConvLine | VectorLine | GatherLine | MoveLine | CollectiveLine
 
 
 class Ops(Spec):
@@ -98,7 +100,7 @@ def _reads(line: AnyLine, at: int) -> int:
         return line.batch * line.queries * wide * line.head_dim
     if isinstance(line, ConvLine):
         return line.channels * line.height * line.width
-    return line.rows
+    return line.reads if isinstance(line, CollectiveLine) else line.rows
 
 
 def _writes(line: AnyLine) -> int:
@@ -112,6 +114,8 @@ def _writes(line: AnyLine) -> int:
         return line.batch * line.queries * line.heads * line.head_dim
     if isinstance(line, VectorLine) and line.result == "rows":
         return line.rows
+    if isinstance(line, CollectiveLine):
+        return line.writes
     return line.rows * line.cols
 
 
@@ -167,6 +171,8 @@ def _op(p: Parts, line: PlainLine) -> Op:
         out = p.tensor(f"{name}.out", (b, m, n))
         op = p.batched(name, op_class, (*operands, out), (b, m, n, k))
         return replace(op, reads=(*op.reads, *more))
+    if isinstance(line, CollectiveLine):
+        return _collective(p, line, [given(1, line.reads), *more])
     size = (line.rows, line.cols)
     if isinstance(line, VectorLine):
         return _vector(p, line, [given(*size), *more])
@@ -179,6 +185,19 @@ def _op(p: Parts, line: PlainLine) -> Op:
         return p.vector(name, op_class, reads, [out], size, "gather", kind=Kind.GATHER)
     ranks = {"M": size[0], "N": size[1]}
     return Op(name, Kind.MOVE, op_class, ranks, (given(*size), *more), (out,))
+
+
+def _collective(p: Parts, line: CollectiveLine, reads: list[Access]) -> Op:
+    out = p.tensor(f"{line.name}.out", (1, line.writes))
+    size_bytes = p.dtypes.of(Role.ACTIVATION).bytes(line.elements)
+    found = Collective(
+        line.pattern, line.axis, line.devices, size_bytes, algorithm=line.algorithm,
+        peer={"send": 1, "receive": -1}.get(line.pattern, 0),
+    )  # fmt: skip
+    op_class, ranks = line.op_class or f"comm_{line.axis}", {"M": 1, "N": line.elements}
+    return Op(
+        line.name, Kind.COLLECTIVE, op_class, ranks, tuple(reads), (out,), collective=found
+    )  # fmt: skip
 
 
 def _vector(p: Parts, line: VectorLine, reads: list[Access]) -> Op:

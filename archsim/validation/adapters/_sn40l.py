@@ -1,8 +1,8 @@
-"""The three ways in which SN40L's authors run a model, and the part of it that one socket has.
+"""How SN40L's authors run models: one of them in three ways, and a composition on three nodes.
 
 They measure eight sockets that share every layer (Prabhakar et al., MICRO 2024, section VI-A), so
-heads, feed-forward and vocabulary are divided by eight here. What sockets tell each other is left
-out on all sides.
+for the three ways heads, feed-forward and vocabulary are divided by eight here. What sockets tell
+each other is left out on all sides. A composition is served by whole nodes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any
 from archsim.api import run
 from archsim.core.data import find
 from archsim.core.yamlio import load_yaml
+from archsim.serving.compose import compose
 
 MACHINE = "sn40l-fabric"
+NODE, COMPOSITION = "sn40l-8", "samba-coe"
 SOCKETS = 8
 PREFILL, DECODE = "prefill", "decode"
 SPLIT = ("heads", "kv_heads", "ffn", "vocab")
@@ -78,3 +80,24 @@ def fused(work: dict[str, Any], set_: Sequence[str] = ()) -> Fused:
     found = [run(MACHINE, work, set_=(*way, *set_), fidelity="tile").result for way in ways]
     unfused, host, chip = (result["metrics"]["time_s"] for result in found)
     return Fused(unfused, host, chip, found[0]["launches"], found[1]["launches"])
+
+
+@dataclass(frozen=True)
+class Node:
+    """What a node takes for a composition.
+
+    Attributes:
+        overall_s: for all requests.
+        expert_s: of an expert that is there, for one prompt and its answer.
+    """
+
+    overall_s: float
+    expert_s: float
+
+
+def served(machine: str, batch: int, output: int, set_: Sequence[str] = ()) -> Node:
+    """The shipped composition on a node, at a batch and a length of answers."""
+    asked = f"composition.requests.batch={batch}", f"composition.requests.output_tokens={output}"
+    data = compose(machine, COMPOSITION, set_=(*asked, *set_), sweep=False).data
+    one = data["models"][0]
+    return Node(data["time_s"], one["prefill_s"] + one["decode_s"])

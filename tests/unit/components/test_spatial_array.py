@@ -144,15 +144,17 @@ def test_a_whole_attention_as_one_stage_is_refused():
     )
 
 
-def test_a_nest_that_passes_by_the_buffer_is_refused():
+def test_a_nest_whose_weight_passes_by_the_buffer_reads_it_from_memory_at_each_use():
     levels = {
         "dram": {"loops": ["M/4"]},
         "buffer": {"keep": ["in", "out"], "loops": ["M/1", "N/1", "K/1"]},
         "registers": {"keep": ["weight"], "loops": []},
     }
-    code, message, help = refusal(machine({"nest": {"levels": levels}}), gemm())
-    assert (code, help) == ("E401", "add weight to what buffer keeps")
-    assert message == "a: weight passes by the buffer, and pe is fed from there"
+    rule = {"fuse": "none", "nest": {"levels": levels}}
+    past = archsim.run(machine(rule), gemm()).ops[0]
+    levels["buffer"]["keep"].append("weight")
+    kept = archsim.run(machine(rule), gemm()).ops[0]
+    assert past["dram_weight_bytes"] == 20 * kept["dram_weight_bytes"]  # once for each row
 
 
 @pytest.mark.parametrize("instances", [1, 2, 3])

@@ -83,3 +83,10 @@ def test_partial_sums_are_read_back_but_for_the_first():
 
 def test_rates_shorten_the_stream():
     assert cost("weight", 101, 4, 8, rates={"bf16": 2}).cycles[0] == 51
+
+
+def test_an_array_that_keeps_a_share_of_its_rate_takes_so_many_more_cycles():
+    for stationary in ("weight", "input", "output"):
+        whole, slower = (cost(stationary, 100, 9, 17, sustained=s) for s in (1.0, 0.8))
+        assert slower.cycles[0] == -(-5 * whole.cycles[0] // 4)
+        assert (slower.folds, slower.in_reads) == (whole.folds, whole.in_reads)

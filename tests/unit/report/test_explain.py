@@ -137,3 +137,18 @@ def test_every_number_of_a_coarse_run_has_an_explanation(fidelity: str) -> None:
     if fidelity == "bound":
         found = explain(coarse.result, coarse.ops, "metrics.time_s")
         assert max(part.value for part in found.parts) == coarse.result["time_ps"]
+
+
+def test_an_exchange_between_devices_is_explained_by_its_algorithm_bytes_and_least_time() -> None:
+    pod = api.run("h100x8", "llama-3-8b-decode", set_=["workload.parallel.tensor=8"])
+    path = "layer/attn.out.all_reduce"
+    found = explain(pod.result, pod.ops, path)
+    (one,) = [c for c in pod.result["collectives"] if c["path"] == path]
+    assert found.formula.endswith(
+        f"other ops; all_reduce over tensor (8 devices, ring): {one['reason']}"
+    )
+    parts = {part.name: part for part in found.parts}
+    for name in ("size_bytes", "sent_bytes", "time_ps", "least_ps", "over_least"):
+        assert parts[name].value == one[name]
+    assert parts["time_ps"].note == "each of 32"
+    assert parts["size_bytes"].unit == "B"

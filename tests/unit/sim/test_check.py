@@ -61,6 +61,19 @@ def test_a_malformed_program_is_refused_in_words(message):
     assert str(caught.value) == message
 
 
+def test_a_channel_across_loops_balances_in_the_whole_and_not_in_a_body():
+    across = (Channel("c", 0, 1, 4, across=True),)
+    loops = (Loop(4, (Leaf((0,)),), "makes", block=True), Loop(2, (Leaf((1, 1)),), "eats"))
+    Program(UNITS, across, (MAKE, EAT), loops).check()
+    short = (loops[0], Loop(3, (Leaf((1,)),), "eats"))
+    with pytest.raises(MalformedProgram) as caught:
+        Program(UNITS, across, (MAKE, EAT), short).check()
+    assert str(caught.value) == "the program has 1 more puts than takes on channel c"
+    held = (Row(0, 1, reserve=(0, 0), put=(0,)), EAT)
+    with pytest.raises(MalformedProgram, match="a run of the body of loop 'makes' has 1 more rese"):
+        Program(UNITS, across, held, loops).check()
+
+
 def test_more_units_than_the_log_can_name_are_refused():
     units = tuple(Unit(f"u{i}") for i in range(32_001))
     with pytest.raises(MalformedProgram, match="32001 units; at most 32000 are supported"):

@@ -200,6 +200,7 @@ def test_options_of_a_search_that_an_engine_has_no_use_for_are_named():
     ]
     why = "tensor is a tensor_core, whose kernels choose their tiles themselves"
     assert f"W101 mapping[0].budget has no effect: {why}" in said("h100", LAYERS)
+    assert f"W101 mapping[0].dataflow has no effect: {why}" in said("h100", LAYERS)
 
 
 def test_a_spatial_array_is_searched_over_all_templates_and_pairs_of_ranks():

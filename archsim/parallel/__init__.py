@@ -1,0 +1,1 @@
+"""Graph passes: how an op graph is divided over devices, and what these then exchange."""
