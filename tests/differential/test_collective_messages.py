@@ -25,23 +25,41 @@ EXACT = {  # every message of a round takes as long as any other
 
 
 def delivered_ps(net, rounds):
-    """Time of the last message when each waits for what its sender got in the round before."""
+    """Time of the last message when each waits for what its sender got in the round before.
+
+    Rounds side by side go on apart from each other; what follows waits for the last of each.
+    """
     src, dst, size, first, waits = [], [], [], [0], []
     came = {}
-    for one in rounds:
-        for _ in range(one.times):
-            got = {}
-            for a, b, n in zip(one.src, one.dst, one.size_bytes, strict=True):
-                waits += came.get(int(a), [])
-                first.append(len(waits))
-                got.setdefault(int(b), []).append(len(src))
-                src.append(int(a))
-                dst.append(int(b))
-                size.append(int(n))
-            came = got
+    for lanes in side_by_side(rounds):
+        ended = {}
+        for one in lanes:
+            got = came
+            for _ in range(one.times):
+                before, got = got, {}
+                for a, b, n in zip(one.src, one.dst, one.size_bytes, strict=True):
+                    waits += before.get(int(a), [])
+                    first.append(len(waits))
+                    got.setdefault(int(b), []).append(len(src))
+                    src.append(int(a))
+                    dst.append(int(b))
+                    size.append(int(n))
+            for device, messages in got.items():
+                ended.setdefault(device, []).extend(messages)
+        came = ended
     arrays = [np.array(x, np.int64) for x in (src, dst, size)]
     after = (np.array(first, np.int64), np.array(waits, np.int64))
     return simulate_messages(net, *arrays, np.zeros(len(src), np.int64), after).arrival_ps.max()
+
+
+def side_by_side(rounds):
+    """Rounds that start together, as lists."""
+    found = []
+    for one in rounds:
+        if not one.beside or not found:
+            found.append([])
+        found[-1].append(one)
+    return found
 
 
 CASES = [
