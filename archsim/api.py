@@ -100,12 +100,20 @@ def run(
     if result is not None and advice:
         advised(report.result, next(_tried(plan, report, fidelity, streams), None))
     if result is not None and spec.faults:
-        whole = {key: value for key, value in inputs["hardware"].items() if key != "faults"}
-        healthy = run(whole, inputs["workload"], fidelity=fidelity, seed=seed, advice=False)
-        faults = inputs["hardware"]["faults"]
-        report.result["degraded"] = against(report.result, healthy.result, faults)
+        report.result["degraded"] = _degraded(report)
     report.manifest["wall_s"] = time.perf_counter() - began
     return _traceable(report)
+
+
+def _degraded(report: Report) -> dict[str, Any]:
+    """What the faults of a run cost: the machine is simulated again without them."""
+    hardware, result = report.resolved["hardware"], report.result
+    whole = {key: value for key, value in hardware.items() if key != "faults"}
+    healthy = run(
+        whole, report.resolved["workload"],
+        fidelity=result["fidelity"], seed=result["seed"], advice=False,
+    )  # fmt: skip
+    return against(result, healthy.result, hardware["faults"])
 
 
 def open_run(folder: str | Path) -> Report:
