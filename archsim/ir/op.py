@@ -115,6 +115,8 @@ class Op:
         picks: which items of its stacked second operand the op uses; None where it has none.
         stream: STREAM: the graph.
         collective: COLLECTIVE: what the devices of an axis exchange.
+        phase: whose tokens it works on, as phases of a workload are called: `mixed` for those of
+            prefill and decode both; empty where the graph does not say.
     """
 
     name: str
@@ -136,6 +138,7 @@ class Op:
     repeated: int = 1
     stream: StreamGraph | None = None
     collective: Collective | None = None
+    phase: str = ""
 
     @property
     def is_mac(self) -> bool:

@@ -20,6 +20,7 @@ from archsim.interconnect.base import links
 from archsim.memory.base import memories
 from archsim.system.cached_share import ResidencyRule
 from archsim.system.cascade_rule import CascadeRule
+from archsim.system.dispatch_rule import DispatchRule
 from archsim.system.expert_cache import ExpertRule
 from archsim.system.faults import Fault
 from archsim.system.layouts import Layout
@@ -58,16 +59,6 @@ class Placement(Spec):
     prefetch_stages: PositiveInt | None = None
     """Stages whose data may be on their way from further memories at once. Default: as many as
     staging areas have room for."""
-
-
-class DispatchRule(Spec):
-    """Sends ops to an engine; the first rule that matches an op wins."""
-
-    ops: str | tuple[str, ...]
-    """Op class, or glob on the op's path such as `layer/attn.*`; `*` is every op."""
-
-    run_on: str
-    """Engine: a name under `engines:`."""
 
 
 class MappingRule(Spec):

@@ -16,6 +16,7 @@ from pydantic import Field
 from archsim.core.errors import InputError
 from archsim.core.spec import Joules, PositiveInt, Spec
 from archsim.core.yamlio import load_spec
+from archsim.memory.pim.product_form import ProductForm
 from archsim.memory.standard import Standard, load_standard, standard_names, sum_of
 
 FOLDER = Path(__file__).parent / "command_sets"
@@ -188,6 +189,9 @@ class CommandSet(Spec):
 
     rules: dict[str, tuple[Spacing, ...]]
     """Minimum distances, in groups under whose names a report counts the ticks they cost."""
+
+    product: ProductForm | None = None
+    """How it computes products. Default: only traces can say what is done."""
 
     energies: dict[str, Priced] = {}
     """Energy of a command, where a source gives one."""
