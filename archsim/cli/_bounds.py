@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
+GAP = 2  # columns between those of a table
+
 
 def bounds(hardware: str, workload: str, **options: Any) -> dict[str, Any]:
     """The bound of a workload on a machine, and of each of its stages.
@@ -14,6 +16,7 @@ def bounds(hardware: str, workload: str, **options: Any) -> dict[str, Any]:
     """
     from archsim import api
     from archsim.system.bound import bound, one_after_another_ps, stage_bounds
+    from archsim.system.intensity import intensities
 
     plan = api.place_only(hardware, workload, **options)
     least = bound(plan)
@@ -30,13 +33,16 @@ def bounds(hardware: str, workload: str, **options: Any) -> dict[str, Any]:
         "bound_by": least.by,
         "bound": {f"{name}_ps": ps for name, ps in least.times.items()},
         "one_after_another_ps": one_after_another_ps(stages),
+        "intensity": [
+            {**asdict(one), "op_per_byte": one.op_per_byte} for one in intensities(plan.graph)
+        ],
         "ops": rows,
     }
 
 
 def text(found: dict[str, Any]) -> str:
     """The bound for people: the total first, then the ops."""
-    from archsim.cli._output import table_text
+    from archsim.cli._output import table_text, width
     from archsim.core.units import format_bytes, format_si
 
     def seconds(ps: int) -> str:
@@ -63,4 +69,25 @@ def text(found: dict[str, Any]) -> str:
         for row in found["ops"]
     ]
     header = ["op", "bytes", "MACs", "FLOP/B", "at least", "by"]
-    return "\n\n".join((table_text(head), table_text(totals), table_text(rows, header)))
+    if _columns(rows, header) > width():  # paths are long: bytes and FLOP/B say the MACs too
+        header, rows = _without(header, 2), [_without(row, 2) for row in rows]
+    parts = [table_text(head), table_text(totals), table_text(rows, header)]
+    asks = [
+        [row["op_class"], row["phase"], f"{row['op_per_byte']:.3g}", f"{row['rows']:.4g}",
+         format_bytes(row["size_bytes"])]
+        for row in found["intensity"]
+    ]  # fmt: skip
+    if asks:
+        header = ["asked of a device", "phase", "Op/B", "rows a matrix", "operands and results"]
+        parts.append(table_text(asks, header))
+    return "\n\n".join(parts)
+
+
+def _columns(rows: list[list[str]], header: list[str]) -> int:
+    """Columns of the terminal that a table takes."""
+    widest = [max(map(len, cells)) for cells in zip(header, *rows, strict=True)]
+    return sum(widest) + GAP * (len(widest) - 1)
+
+
+def _without(cells: list[str], at: int) -> list[str]:
+    return [*cells[:at], *cells[at + 1 :]]

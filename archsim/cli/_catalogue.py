@@ -16,6 +16,7 @@ def entries(kind: str) -> list[Entry]:
         "workloads": data_dir("workloads"),
         "models": data_dir("workloads") / "models",
         "compositions": data_dir("workloads") / "compositions",
+        "serving": data_dir("workloads") / "serving",
     }
     if kind in folders:
         return _files(folders[kind])
@@ -27,6 +28,10 @@ def entries(kind: str) -> list[Entry]:
         from archsim.memory.standard import standard_names
 
         return [(name, _about_standard(name)) for name in standard_names()]
+    if kind == "pim":
+        from archsim.memory.pim.command_set import set_names
+
+        return [(name, _about_set(name)) for name in set_names()]
     if kind == "suites":
         from archsim.validation import list_suites
 
@@ -54,6 +59,14 @@ def _about_standard(name: str) -> str:
     found = load_standard(name)
     rate, size = format_si(found.bytes_per_s, "B/s"), format_bytes(found.capacity_bytes)
     return f"{found.channels} channel{'s' * (found.channels > 1)}, {rate}, {size}"
+
+
+def _about_set(name: str) -> str:
+    from archsim.memory.pim.command_set import fitting, load_set
+
+    product = load_set(name).product
+    computes = f"a unit a {product.unit.replace('_', ' ')}, " if product else ""
+    return f"{computes}on {', '.join(fitting(load_set(name)))}"
 
 
 def _registry(kind: str) -> Iterable[tuple[str, type[Any]]]:

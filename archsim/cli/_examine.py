@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from archsim.cli import _descriptions
 from archsim.core.errors import Diagnostic, InputError
 
 
@@ -12,7 +13,8 @@ def files(
 
     Args:
         names: of machines and workloads, or their files.
-        set_: overrides of the machines, or of the workloads where they begin with `workload.`.
+        set_: overrides of the machines, or of the workloads where they begin with `workload.`, and
+            of compositions and served batches likewise.
         set_files: files of overrides of the machines.
         asked: phase, batch, context and tokens of the workloads; None where not given.
 
@@ -36,12 +38,13 @@ def files(
             warnings += said
     if wrong:
         raise _together(wrong)
-    machines = [name for name, (kind, _) in found.items() if kind == "hardware"]
-    workloads = [name for name, (kind, _) in found.items() if kind in ("workload", "model")]
-    _refuse_idle(set_, set_files, machines, workloads)
-    for machine in machines:
-        for workload in workloads:
+    of = {kind: [n for n, (k, _) in found.items() if k == kind] for kind, _ in found.values()}
+    _refuse_idle(set_, set_files, set(of))
+    for machine in of.get("hardware", ()):
+        for workload in (*of.get("workload", ()), *of.get("model", ())):
             warnings += _unmatched(machine, workload, set_, set_files, asked)
+        for served in of.get("serving", ()):
+            warnings += _descriptions.check_batch(machine, served, set_, set_files)
     listed = [{"file": name, "kind": kind, "name": own} for name, (kind, own) in found.items()]
     return {"files": listed, "warnings": list(dict.fromkeys(warnings))}
 
@@ -51,14 +54,13 @@ def _read(
 ) -> tuple[str, str, list[str]]:
     """Kind and name of one file, read alone, and warnings about it."""
     from archsim import api
-    from archsim.cli._portray import is_composition, is_machine
+    from archsim.cli._portray import is_machine
 
     if is_machine(name):
-        return "hardware", api.load_hardware(name, set_=set_, set_files=set_files).name, []
-    if is_composition(name):
-        from archsim.serving.composition import load_composition
-
-        return "composition", load_composition(name)[0].name, []
+        own = _descriptions.of_machine(set_)
+        return "hardware", api.load_hardware(name, set_=own, set_files=set_files).name, []
+    if described := _descriptions.kind_of(name):
+        return described, _descriptions.load(described, name, set_)[0].name, []
     from archsim.lowering.lower import lower
     from archsim.lowering.spec import architecture_of, load_workload
 
@@ -71,27 +73,39 @@ def _read(
     return kind, spec.name, [f"{code} {text}" for code, text in said]
 
 
-def _refuse_idle(
-    set_: list[str], set_files: list[str], machines: list[str], workloads: list[str]
-) -> None:
+def _refuse_idle(set_: list[str], set_files: list[str], kinds: set[str]) -> None:
     """Refuse overrides that reach none of the files.
+
+    Args:
+        set_: overrides.
+        set_files: files of overrides, of machines.
+        kinds: of the files.
 
     Raises:
         InputError: E601 at each of them.
     """
     found = []
     for setting in set_:
-        own = setting.startswith("workload.")
-        if not (workloads if own else machines):
-            what = "no workload" if own else "no machine"
+        root = setting.partition(".")[0]
+        own = root in _REACHED
+        if not kinds.intersection(_REACHED.get(root, ("hardware",))):
+            what = f"no {root}" if own else "no machine"
             help_text = None if own else f"of a workload it is `--set workload.{setting}`"
             flag, message = f"--set {setting}", f"{what} among the files that it could change"
             found.append(Diagnostic("E601", message, flag, help=help_text))
-    if not machines:
+    if "hardware" not in kinds:
         message = "no machine among the files that it could change"
         found += [Diagnostic("E601", message, f"--set-file {file}") for file in set_files]
     if found:
         raise InputError.of(found)
+
+
+# by the first word of an override: kinds of files that it reaches
+_REACHED = {
+    "workload": ("workload", "model", "serving"),
+    "serving": ("serving",),
+    "composition": ("composition",),
+}
 
 
 def _unmatched(
@@ -99,9 +113,15 @@ def _unmatched(
 ) -> list[str]:
     """Rules of a machine that cover nothing of a workload, everything but time tried."""
     from archsim import api
+    from archsim.system.split_batch import whole_because
 
-    plan = api.place_only(machine, workload, set_=set_, set_files=set_files, **asked)
-    return [f"W204 {rule} never matched an op of {plan.graph.name}" for rule in plan.unmatched]
+    own = [s for s in set_ if s.startswith("workload.")]
+    sets = [*_descriptions.of_machine(set_), *own]
+    plan = api.place_only(machine, workload, set_=sets, set_files=set_files, **asked)
+    found = [f"W204 {rule} never matched an op of {plan.graph.name}" for rule in plan.unmatched]
+    if plan.machine.spec.interleave is not None and len(plan.graph.networks) == 1:
+        found.append(f"W101 interleave has no effect: {whole_because(plan)}")
+    return found
 
 
 def _together(wrong: list[InputError]) -> InputError:

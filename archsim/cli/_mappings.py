@@ -1,8 +1,10 @@
 """What `map` prints: each stage's loop nest, and the bytes it moves at each level."""
 
+from dataclasses import asdict
 from typing import Any
 
 from archsim.cli._operands import operand_bytes, operand_lines
+from archsim.cli._reasons import sent_lines
 from archsim.core.errors import Diagnostic, InputError, nearest
 
 
@@ -21,20 +23,25 @@ def stages(
         InputError: E201 when the selector covers nothing; the help is the closest path, or all.
     """
     from archsim import api
+    from archsim.system.dispatch_record import dispatch_records
     from archsim.system.record_pod import named_stages
 
     plan = api.place_only(hardware, workload, **options)
     chosen = _selected(plan, selector)  # before anything is counted: a slip is told at once
     named = {id(stage): name for name, stage in named_stages(plan)}
     rows = {row["op"]: row for row in _moved(hardware, workload, options)}
+    sent = {one.op: asdict(one) for one in dispatch_records(plan)}
     found = []
     for block, stage in chosen:
         row, operands = rows[named[id(stage)]], operand_bytes(stage, plan, block.block.count)
         data = _data(block.block.count, stage, row)
         if operands:
             data["operand_bytes"] = operands
-        text = "\n".join([_text(block, stage, row), *operand_lines(operands)])
-        found.append((data, text))
+        lines = [_text(block, stage, row), *operand_lines(operands)]
+        if decided := sent.get(named[id(stage)]):
+            data["dispatch"] = decided
+            lines += sent_lines(decided)
+        found.append((data, "\n".join(lines)))
     return found
 
 
@@ -173,6 +180,7 @@ def _data(count: int, stage: Any, row: dict[str, Any]) -> dict[str, Any]:
 def _text(block: Any, stage: Any, row: dict[str, Any]) -> str:
     from archsim.core.units import format_bytes
     from archsim.ir.nest_fused import FusedNest
+    from archsim.ir.pim import PimMapping
     from archsim.system.fused_nest_stage import block_of
 
     count = block.block.count
@@ -188,7 +196,12 @@ def _text(block: Any, stage: Any, row: dict[str, Any]) -> str:
     if row.get("cells_used"):
         share = f"{row['mapping_eff_pct']:.1f} % of all steps"
         lines.append(f"    at work: {row['cells_used']}: {share}")
-    after = block_of(stage)[1] if isinstance(stage.mapping, FusedNest) else stage.ops[1:]
+    after = stage.ops[1:]
+    if isinstance(stage.mapping, FusedNest | PimMapping):
+        inner, after = block_of(stage)
+        if isinstance(stage.mapping, PimMapping):
+            between = (op.name for op in inner if not op.is_mac)
+            lines += [f"    {name} between, on {stage.vector.name}" for name in between]
     lines += [f"    then {op.name} on each tile" for op in after]
     lines += [f"  {line}" for line in (stage.searched.lines() if stage.searched else ())]
     for level, keys in _LEVELS:

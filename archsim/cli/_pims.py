@@ -2,6 +2,7 @@
 
 from itertools import groupby
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from archsim.cli import _output as out
@@ -52,25 +53,25 @@ def text(data: dict[str, Any]) -> str:
         without = f", without {', '.join(energy['missing'])}" if energy["missing"] else ""
         lines += ["", f"Energy {format_si(energy['total'], 'J')}{without}."]
     for group in data["channels"]:
-        lines += ["", *_group(group, data["cycles"])]
+        lines += ["", *_group(group, data["cycles"], data["channel_kind"])]
     return "\n".join(lines)
 
 
 def _macs(data: dict[str, Any]) -> str:
     """Multiply-accumulates, and those of a channel: sizes of a trace by name are of each."""
     work = [group for group in data["channels"] if group["issuing_ticks"]]
-    n = sum(len(group["channels"]) for group in work)
+    n, kind = sum(len(group["channels"]) for group in work), data["channel_kind"]
     if not data["macs"]:
         return ""
     if n > 1 and all(group["counts"] == work[0]["counts"] for group in work):
-        return f", {data['macs']:,} MACs: {data['macs'] // n:,} in each of {n} channels"
-    return f", {data['macs']:,} MACs in {n} channel{'s' if n > 1 else ''}"
+        return f", {data['macs']:,} MACs: {data['macs'] // n:,} in each of {n} {kind}s"
+    return f", {data['macs']:,} MACs in {n} {kind}{'s' if n > 1 else ''}"
 
 
-def _group(group: dict[str, Any], cycles: int) -> list[str]:
+def _group(group: dict[str, Any], cycles: int, kind: str) -> list[str]:
     """What each of some alike channels did with its time."""
-    numbers = group["channels"]
-    alike = f"Channels {spans(numbers)}, each" if len(numbers) > 1 else f"Channel {numbers[0]}"
+    numbers, name = group["channels"], kind.capitalize()
+    alike = f"{name}s {spans(numbers)}, each" if len(numbers) > 1 else f"{name} {numbers[0]}"
     waits = sorted(group["waiting_ticks"].items(), key=lambda item: -item[1])
     rows = [["issuing", f"{group['issuing_ticks']}", f"{group['issuing_ticks'] / cycles:.1%}"]]
     rows += [[name.replace("_", " "), f"{n}", f"{n / cycles:.1%}"] for name, n in waits if n]
@@ -78,10 +79,13 @@ def _group(group: dict[str, Any], cycles: int) -> list[str]:
         f"{name.replace('_', ' ')} {share:.1%}"
         for name, share in group["power_limit_share"].items()
     )
-    return [
+    said = (
         f"{alike}: rows open {group['row_open_share']:.1%} of the time, "
-        f"{group['open_banks']:.3g} of {group['banks']} banks on average",
-        f"Power limit: {limits}",
+        f"{group['open_banks']:.3g} of {group['banks']} banks on average"
+    )
+    return [
+        fill(said, out.width()),
+        fill(f"Power limit: {limits}", out.width()),
         "",
         out.table_text(rows, ["waiting for", "ticks", "share"]),
     ]

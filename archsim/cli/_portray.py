@@ -1,7 +1,10 @@
 """A machine as plain data and as text: what it holds, computes and moves, and who says so."""
 
 from collections.abc import Iterator
+from textwrap import wrap
 from typing import Any
+
+WIDTH = 80  # columns of a line
 
 
 def machine(source: str, set_: list[str], set_files: list[str]) -> tuple[dict[str, Any], Any]:
@@ -73,7 +76,6 @@ def machine_text(found: dict[str, Any]) -> str:
     from archsim.core.units import format_bytes, format_si
 
     head = table_text([[f"{found['name']}: {found['description']}".rstrip(": ")]])
-    tree = {k: v for k, v in found["resolved"].items() if k not in _SAID_ELSEWHERE}
     rows: list[list[str]] = [
         [f"peak {dtype}", format_si(peak, "FLOP/s"), f"ridge {ridge:.4g} FLOP/B"]
         for (dtype, peak), ridge in zip(
@@ -88,13 +90,18 @@ def machine_text(found: dict[str, Any]) -> str:
         rows.append([f"{name}, area", f"{format_si(by_dtype[most], 'FLOP/s')} a mm2", most])
     rows.append(["area", f"{found['area_mm2']['total']:.4g} mm2", "from the energy table's rows"])
     sources = [[path, text] for path, text in found["provenance"].items()]
-    parts = [head, "\n".join(_tree(tree, 0)), table_text(rows)]
+    parts = [head, tree_text(found["resolved"]), table_text(rows)]
     if sources:
         parts.append(f"Provenance ({found['assumed']} assumed)\n{table_text(sources)}")
     return "\n\n".join(parts)
 
 
 _SAID_ELSEWHERE = ("schema", "name", "description", "provenance")
+
+
+def tree_text(data: dict[str, Any]) -> str:
+    """A description as nested lines, without what a heading or a table of sources says."""
+    return "\n".join(_tree({k: v for k, v in data.items() if k not in _SAID_ELSEWHERE}, 0))
 
 
 def _tree(value: Any, depth: int) -> Iterator[str]:
@@ -107,8 +114,12 @@ def _tree(value: Any, depth: int) -> Iterator[str]:
         if key == "provenance" or inner in ({}, []):
             continue
         flat = _flat(inner)
-        if len(pad) + len(str(key)) + 2 + len(flat) <= 80 and not _deep(inner):
+        if len(pad) + len(str(key)) + 2 + len(flat) <= WIDTH and not _deep(inner):
             yield f"{pad}{key}: {flat}"
+        elif isinstance(inner, str):
+            yield from wrap(
+                flat, WIDTH, initial_indent=f"{pad}{key}: ", subsequent_indent=f"{pad}  "
+            )
         else:
             yield f"{pad}{key}:"
             yield from _tree(inner, depth + 1)
@@ -122,7 +133,8 @@ def _deep(value: Any) -> bool:
 
 def _flat(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{k} {_flat(v)}" for k, v in value.items() if k != "provenance")
+        said = ((k, v) for k, v in value.items() if k != "provenance" and v not in ({}, []))
+        return ", ".join(f"{k} {_flat(v)}" for k, v in said)
     if isinstance(value, list):
         return ", ".join(_flat(v) for v in value)
     return str(value)
@@ -130,20 +142,15 @@ def _flat(value: Any) -> str:
 
 def is_machine(name: str) -> bool:
     """True for a shipped machine and for a file that says it describes one."""
-    return _is(name, "configs", "archsim.hardware")
+    return is_description(name, "configs", "archsim.hardware")
 
 
-def is_composition(name: str) -> bool:
-    """True for a shipped composition and for a file that says it describes one."""
-    return _is(name, "workloads/compositions", "archsim.composition")
-
-
-def _is(name: str, folder: str, schema: str) -> bool:
-    """True for a name in a shipped folder, and for a file with a schema."""
+def is_description(name: str, folder: str, schema: str) -> bool:
+    """True for a name in a shipped folder, and for a file with a schema or that extends such."""
     from pathlib import Path
 
     from archsim.core.data import names
-    from archsim.core.yamlio import load_yaml
+    from archsim.core.yamlio import load_layers, load_yaml
 
     path = Path(name)
     if not path.is_file():
@@ -151,6 +158,8 @@ def _is(name: str, folder: str, schema: str) -> bool:
     if path.suffix not in (".yaml", ".yml"):
         return False
     data = load_yaml(path).data
+    if isinstance(data, dict) and "extends" in data and "schema" not in data:
+        data = load_layers(path).data
     return isinstance(data, dict) and str(data.get("schema", "")).startswith(schema)
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archsim.cli import _fifos
+from archsim.cli import _fifos, _inside
 
 if TYPE_CHECKING:
     from archsim.core.document import Document
@@ -25,6 +25,8 @@ def page(folder: str, metric: str | None) -> dict[str, Any]:
     document = load_yaml(Path(folder) / "config.resolved.yaml")
     found["settings"] = list(_settings(document, found.pop("components")))
     found["rules"] = _rules(report, document, metric) if metric else []
+    found["dispatch"] = [d for d in report.result.get("dispatch", ()) if d["op"] == metric]
+    found["inside"] = _inside.inside(report.result, metric) if metric else []
     if metric is None:
         found["verdict"] = report.result.get("verdict", "")
         found["changes"] = _changes(report)
@@ -72,7 +74,8 @@ def _rules(report: "Report", document: "Document", metric: str) -> list[dict[str
     for kind in ("dispatch", "mapping"):
         for i, rule in enumerate(document.data["hardware"].get(kind, ())):
             if selects(rule["ops"], metric, row["op_class"]):
-                said = {k: v for k, v in rule.items() if v is not None}
+                idle = "" if rule.get("run_on") == "auto" else "prefer"
+                said = {k: v for k, v in rule.items() if v not in (None, []) and k != idle}
                 line = document.mark(("hardware", kind, i)).line
                 found.append({"rule": f"{kind}[{i}]", "line": line, "says": said})
     return found
@@ -113,6 +116,11 @@ def text(found: dict[str, Any]) -> str:
                 for p in found[key]
             ]
             parts.append(table_text(rows, [title, "", "", ""]))
+    parts += [
+        "\n".join([f"Why it ran on {d['engine']}", *sent_lines(d)])
+        for d in found.get("dispatch", ())
+    ]
+    parts += [_inside.inside_text(one) for one in found.get("inside", ())]
     if found["rules"]:
         lines = [f"  {r['rule']}, line {r['line']}: {_said(r['says'])}" for r in found["rules"]]
         parts.append("\n".join(["Rules that cover it; for each option the first wins", *lines]))
@@ -126,6 +134,15 @@ def text(found: dict[str, Any]) -> str:
         ]
         parts.append(table_text(rows, ["What would relieve it", "now", "faster", "simulated with"]))
     return "\n\n".join(parts)
+
+
+def sent_lines(one: dict[str, Any]) -> list[str]:
+    """Why an op ran where it ran: the rule that spoke for it, and those that it passed."""
+    said = f"{one['rule']}: {one['why']}" if one["rule"] else str(one["why"])
+    lines = [f"  {said}", *(f"  not {passed}" for passed in one["passed"])]
+    if one["rows"]:
+        lines.append(f"  it has Op/B {one['op_per_byte']:.4g}, and {one['rows']:.4g} rows a matrix")
+    return lines
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

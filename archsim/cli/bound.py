@@ -26,6 +26,8 @@ def command(
     """Print the least time that physics allows: compulsory bytes and peak rates only.
 
     Weights and KV cache are moved once, masked points are not computed, everything overlaps.
+    Where dispatch rules choose among engines, it is the bound of what they chose: other rules
+    have another.
     """
     from archsim.cli import _bounds
 

@@ -14,14 +14,14 @@ NEEDS_ARGUMENTS = True
 
 Kind = Annotated[
     Literal[
-        "hardware", "workloads", "models", "compositions", "components", "memories", "standards",
-        "links", "collectives", "dataflows", "transforms", "energy", "suites",
+        "hardware", "workloads", "models", "compositions", "serving", "components", "memories",
+        "standards", "pim", "links", "collectives", "dataflows", "transforms", "energy", "suites",
     ],
     typer.Argument(
         metavar="KIND",
         show_choices=False,
-        help="hardware, workloads, models, compositions, components, memories, standards, links, "
-        "collectives, dataflows, transforms, energy or suites.",
+        help="hardware, workloads, models, compositions, serving, components, memories, standards, "
+        "pim, links, collectives, dataflows, transforms, energy or suites.",
     ),
 ]  # fmt: skip
 Form = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print.")]

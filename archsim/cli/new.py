@@ -20,6 +20,7 @@ FILES = {
     "hardware": (("hardware.yaml", "{name}.yaml"),),
     "workload": (("workload.yaml", "{name}.yaml"),),
     "model": (("model.yaml", "{name}.yaml"),),
+    "serving": (("serving.yaml", "{name}.yaml"),),
     "component": (
         ("component.py.template", "{name}/{name}.py"),
         ("component.toml.template", "{name}/pyproject.toml"),
@@ -29,18 +30,21 @@ NEXT = {
     "hardware": "archsim run {name}.yaml llama-3-8b-decode",
     "workload": "archsim run npu {name}.yaml",
     "model": "archsim run npu {name}.yaml",
+    "serving": "archsim serve h100 {name}.yaml",
     "component": "pip install -e {name} && archsim list components",
 }
 
 Kind = Annotated[
-    Literal["hardware", "workload", "model", "component"],
-    typer.Argument(metavar="KIND", help="What to begin: hardware, workload, model or component."),
+    Literal["hardware", "workload", "model", "serving", "component"],
+    typer.Argument(
+        metavar="KIND", help="What to begin: hardware, workload, model, serving or component."
+    ),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name, and that of its file.")]
 
 
 def command(kind: Kind, name: Name, *, force: o.Force = False) -> None:
-    """Write a commented template that already runs: a machine, a workload, a model, a plug-in."""
+    """Write a commented template that already runs: a machine, a workload, a plug-in and so on."""
     from archsim.core.files import atomic_write
 
     if not name.replace("-", "_").isidentifier() or (kind == "component" and "-" in name):

@@ -14,22 +14,27 @@ EXAMPLES = (
 NEEDS_ARGUMENTS = True
 
 Kind = Annotated[
-    Literal["hardware", "workload", "composition"],
+    Literal["hardware", "workload", "composition", "serving"],
     typer.Argument(metavar="KIND", help="Kind of file."),
 ]
 
 
 def command(kind: Kind, out_file: o.OutFile = None) -> None:
-    """Print the JSON Schema of hardware, workload or composition files.
+    """Print the JSON Schema of hardware, workload, composition or serving files.
 
     A file that begins with `# yaml-language-server: $schema=FILE` is completed and underlined by
     editors that speak it.
     """
     from archsim.core.spec import json_schema
     from archsim.lowering.spec import WorkloadSpec
+    from archsim.serving.batching import ServingSpec
     from archsim.serving.composition import CompositionSpec
     from archsim.system.spec import hardware_spec
 
-    known: dict[str, Any] = {"workload": WorkloadSpec, "composition": CompositionSpec}
+    known: dict[str, Any] = {
+        "workload": WorkloadSpec,
+        "composition": CompositionSpec,
+        "serving": ServingSpec,
+    }
     spec = hardware_spec() if kind == "hardware" else known[kind]
     out.emit(out.json_text(json_schema(spec)), out_file)

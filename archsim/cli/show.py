@@ -1,4 +1,4 @@
-"""`archsim show`: a machine, a model or a workload as archsim understands it."""
+"""`archsim show`: a machine, a model, a workload and so on, as archsim understands it."""
 
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ EXAMPLES = (
 NEEDS_ARGUMENTS = True
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="A machine, model, workload, or a file of one.")
+    str, typer.Argument(metavar="NAME", help="What `archsim list` names, or a file of it.")
 ]
 
 
@@ -29,16 +29,23 @@ def command(
     tokens: o.Tokens = None,
     fmt: o.AnyFormat = "table",
 ) -> None:
-    """Show a machine, model or workload: values, totals, sources.
+    """Show a machine, model, workload, composition or serving file: values, totals, sources.
 
     `--format yaml` gives a complete file that loads again, and that of a model a phase to edit.
     """
-    from archsim.cli import _portray
+    from archsim.cli import _descriptions, _portray
 
     asked = {"phase": phase, "batch": batch, "context": context, "tokens": tokens}
-    if _portray.is_machine(name):
+    machine, described = _portray.is_machine(name), _descriptions.kind_of(name)
+    if machine or described:
         for flag in (flag for flag, value in asked.items() if value is not None):
-            raise typer.BadParameter("a machine has no phase", param_hint=f"--{flag}")
+            what = f"{described} file" if described else "machine"
+            raise typer.BadParameter(f"a {what} has no phase", param_hint=f"--{flag}")
+    if described:
+        found, loadable = _descriptions.shown(described, name, set_ or [])
+        _print(fmt, found, loadable, _descriptions.shown_text)
+        return
+    if machine:
         found, loadable = _portray.machine(name, set_ or [], set_file or [])
         _print(fmt, found, loadable, _portray.machine_text)
         return

@@ -42,13 +42,17 @@ def command(
     Without a suite, list the suites. Exit status 7 when a gating metric is outside its tolerance.
     """
     from archsim import validation
+    from archsim.cli import _served
     from archsim.core.errors import EXIT_TOLERANCE
     from archsim.validation.text import render
 
     if suite is None:
         _list(fmt, out_file)
         return
-    found = validation.validate(suite, Path(table) if table else None, limit, workers)
+    found = validation.validate(
+        suite, Path(table) if table else None, limit, workers,
+        progress=_served.progress(quiet=False, what="point"),
+    )  # fmt: skip
     texts = {"json": lambda: out.json_text(found.to_dict()), "csv": found.to_csv}
     out.emit(texts.get(fmt, lambda: render(found))(), out_file)
     if not found.passed:

@@ -241,7 +241,7 @@ class EnergyTable:
             },
             areas={
                 key: row
-                if key[0] == "phy"
+                if key[0].startswith(("phy", "dram"))
                 else AreaRow(row.mm2 * area, row.source + note, row.accuracy)
                 for key, row in self.areas.items()
             },

@@ -62,7 +62,11 @@ class OpGraph:
         return tensor.dtype.bytes(elements)
 
     def read_bytes(self, role: Role) -> int:
-        """Compulsory reads of a role: each tensor once an iteration, however many ops share it."""
+        """Compulsory reads of a role: each tensor once an iteration, however many ops share it.
+
+        Parts of an op that was split reach different elements of a tensor; networks that run at
+        once may reach the same.
+        """
         return self._bytes(role, "reads")
 
     def write_bytes(self, role: Role) -> int:
@@ -70,16 +74,20 @@ class OpGraph:
         return self._bytes(role, "writes")
 
     def _bytes(self, role: Role, side: str) -> int:
-        total = 0
+        least: dict[str, dict[str, int]] = {}  # of each tensor, by network
         for block in self.blocks:
-            most: dict[str, int] = {}
+            most: dict[str, dict[str, int]] = {}
             for op in block.ops:
                 for access in getattr(op, side):
                     if self.tensors[access.tensor].role is role:
+                        parts = most.setdefault(access.tensor, {})
                         size = self.touched_bytes(access)
-                        most[access.tensor] = max(most.get(access.tensor, 0), size)
-            total += block.count * sum(most.values())
-        return total
+                        parts[op.split_for] = max(parts.get(op.split_for, 0), size)
+            for name, parts in most.items():
+                size = max(parts.pop("", 0), sum(parts.values()))
+                runs = least.setdefault(name, {})
+                runs[block.network] = runs.get(block.network, 0) + block.count * size
+        return sum(max(runs.values()) for runs in least.values())
 
     def stored_bytes(self, role: Role) -> int:
         """Bytes held for a role over the whole run (weights, KV cache), repeats counted."""

@@ -122,7 +122,7 @@ class GridMapping(KernelMapping):
         """The loop nest as text."""
         g, (down, across) = self.grid, self.block
         e = max(self.cases, key=lambda e: e.b * e.m * e.n)
-        ragged = f" and {len(self.cases) - 1} more cases" if len(self.cases) > 1 else ""
+        ragged = f" and {len(self.cases) - 1} more" if len(self.cases) > 1 else ""
         lines = [
             f"{self.name}: {self.dataflow} on {self.engine}   "
             f"[b {e.b}  m {e.m}  n {e.n}  k {e.k}{ragged}]",

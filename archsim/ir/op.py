@@ -117,6 +117,7 @@ class Op:
         collective: COLLECTIVE: what the devices of an axis exchange.
         phase: whose tokens it works on, as phases of a workload are called: `mixed` for those of
             prefill and decode both; empty where the graph does not say.
+        split_for: engine that has this part of an op which was split; empty for whole ops.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Op:
     stream: StreamGraph | None = None
     collective: Collective | None = None
     phase: str = ""
+    split_for: str = ""
 
     @property
     def is_mac(self) -> bool:

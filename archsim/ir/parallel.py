@@ -25,10 +25,11 @@ class ParallelPlan(Spec):
     tensor: Ways = 1
     """Devices that share each matrix: heads of attention, and columns or rows of the others."""
 
-    layout: Literal["1d", "2d", "gathered_x", "gathered_xy", "gathered_xyz"] = "1d"
+    layout: Literal["1d", "2d", "columns", "gathered_x", "gathered_xy", "gathered_xyz"] = "1d"
     """How feed-forward matrices are shared over the tensor axis: by columns, then rows (`1d`), by
     both at once (`2d`), or with weights gathered before use over a part of the axis or all of it
-    (Pope et al., MLSys 2023, section 3.2)."""
+    (Pope et al., MLSys 2023, section 3.2); or every matrix by columns, with all else on the first
+    device (`columns`: Gu et al., CENT, ASPLOS 2025)."""
 
     tensor_dims: tuple[PositiveInt, ...] | None = Field(default=None, examples=[[4, 4, 4]])
     """Devices along each dimension of the tensor axis, nearest first, for layouts that tell these
@@ -37,6 +38,13 @@ class ParallelPlan(Spec):
 
     attention: Literal["heads", "batch"] = "heads"
     """How attention is shared over the tensor axis: by heads, or by sequences."""
+
+    experts: Literal["shared", "sliced", "dealt"] = "shared"
+    """How experts are divided over the tensor axis: each one's matrices shared by all its devices;
+    shared, where tokens for other places of the expert axis are sent a slice by each device and
+    gathered behind (Singh et al., ICS 2023, section 5.1, drop copies likewise); or whole experts
+    dealt out, which the all-reduce behind them adds up (more devices than experts share each
+    between some)."""
 
     sequence: bool = False
     """Whether norms and residuals are shared along tokens over the tensor axis: a reduce-scatter

@@ -12,8 +12,17 @@ from typing import Literal
 
 from archsim.ir.kernel import Flow
 from archsim.ir.problem import Extents
+from archsim.ir.tensor import Role
 
 Layout = Literal["row", "column", "interleaved"]
+Deal = Literal["spread", "balanced", "in_turn"]
+"""Ways to deal whole matrices over channels: see `memory.pim.products.PimDevice.of`."""
+
+ACTIONS = ("activate", "read", "input", "result", "mac")
+"""What is counted and priced of products inside a memory: `PimWork.actions`."""
+
+STORED = {Role.WEIGHT: "weights", Role.KV_CACHE: "kv_cache"}
+"""Matrices that lie in a memory before a product begins, with their names under `placement:`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,8 @@ class Product:
             sharing a row where the reduction is short (`interleaved`).
         dealt: whole matrices are dealt over channels, as heads of a cache are; else each matrix
             lies over all of them.
-        share: of the memory's banks that hold the matrices and work on them.
+        together: matrices of each case that belong to one sequence.
+        over: channels that a dealt matrix lies over at most; None: any number.
     """
 
     cases: tuple[Extents, ...]
@@ -37,7 +47,8 @@ class Product:
     out_bits: float
     layout: Layout = "row"
     dealt: bool = False
-    share: float = 1.0
+    together: int = 1
+    over: int | None = None
 
     @property
     def macs(self) -> int:
@@ -53,9 +64,11 @@ class PimWork:
         banks_ps: from the first command to the end of the last, refresh included.
         bus_ps: of it, time on the channel's data bus (inputs, results), which ordinary accesses
             cannot use.
+        window_ps: of it, time in which its opening of rows leaves none to ordinary accesses in the
+            window of activates.
         bound_ps: least time: matrix bytes at the units' peak rate, or MACs at theirs.
         waits_ps: `banks_ps` by what it was spent on: `mac`, `row`, `input`, `result`, `compute`,
-            `power`, `refresh`, `mode`; they add up to it.
+            `power`, `refresh`, `mode`, `link`; they add up to it.
         commands: commands by name, over all channels.
         activates: rows opened, counted bank by bank, over all channels.
         read_bytes: out of banks into units, padding included, over all channels.
@@ -64,6 +77,7 @@ class PimWork:
         stored_bytes: that they occupy, padding included.
         bank_utilisation: share of all bank-time in which a bank feeds its unit.
         row_hit_rate: share of column accesses that find their row open.
+        exact: whether its commands were timed one by one, not in closed form.
     """
 
     banks_ps: int
@@ -79,15 +93,47 @@ class PimWork:
     stored_bytes: int
     bank_utilisation: float
     row_hit_rate: float
+    window_ps: int = 0
+    exact: bool = False
+
+    def actions(self, product: Product) -> dict[str, int]:
+        """What it counts for a product, by action."""
+        moved = self.read_bytes, self.input_bytes, self.result_bytes
+        return dict(zip(ACTIONS, (self.activates, *moved, product.macs), strict=True))
+
+    @property
+    def held_ps(self) -> int:
+        """Time that ordinary accesses beside it lose: on the data bus, or half of the window's.
+
+        Whoever fills the window lets the others open rows behind each command, and of these two
+        turns data flows in one.
+        """
+        return min(max(self.bus_ps, self.window_ps // 2), self.banks_ps)
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """What a product in a memory further away sends over the DMAs between that and the chip.
+
+    Attributes:
+        movers: names of these, that of its memory first.
+        size_bytes: inputs and results.
+        ps: time that they take on the slowest.
+    """
+
+    movers: tuple[str, ...]
+    size_bytes: int
+    ps: int
 
 
 @dataclass(frozen=True)
 class PimStep:
-    """One of the products of a mapping: what it asks, and what it takes."""
+    """One of the products of a mapping: what it asks, what it takes, and what crosses for it."""
 
     name: str
     product: Product
     work: PimWork
+    over: Crossing | None = None
 
 
 @dataclass(frozen=True)
@@ -137,10 +183,13 @@ class PimMapping:
         for step in self.steps:
             e, work = max(step.product.cases, key=lambda e: e.b * e.m * e.n * e.k), step.work
             more = len(step.product.cases) - 1
-            ragged = f" and {more} more cases" if more else ""
+            ragged = f" and {more} more" if more else ""
             lines.append(
                 f"  {step.name} [b {e.b}  m {e.m}  n {e.n}  k {e.k}{ragged}], "
-                f"{step.product.layout} layout: {work.activates} rows opened, "
-                f"{work.banks_ps / 1e6:.3g} us ({work.bound_ps / 1e6:.3g} us at best)"
+                f"{step.product.layout} layout"
+            )
+            lines.append(
+                f"    {work.activates:,} rows opened, {work.banks_ps / 1e6:.3g} us "
+                f"({work.bound_ps / 1e6:.3g} us at best)"
             )
         return "\n".join(lines)

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import fsum, inf
 
+from archsim.ir.dispatch_record import DispatchRecord
 from archsim.ir.floor_record import FloorRecord
 from archsim.ir.graph import OpGraph
+from archsim.ir.pim_record import PimRecord
 from archsim.ir.pod_record import PodRecord
 from archsim.ir.stream_record import StreamRecord
 
@@ -244,6 +246,7 @@ class RunRecord:
         simulated: True when it was run through time, so that stalls are there.
         banks: what each stage did to each memory with banks, where they were simulated.
         unmatched: rules of the machine that no op matched.
+        dispatch: where each op ran, and why; empty for a machine without dispatch rules.
         unheard: code and text of each option of a memory that had no effect.
         streams: what stream graphs did.
         launches: kernels, or regions, that were launched, repeats counted.
@@ -251,6 +254,7 @@ class RunRecord:
         pod: all devices, where there are several; then `graph` is of all of them, `machine` has the
             peaks, areas and static power of all, and `memory` is of the one that holds most.
         floor: the network on the chip, where there is one.
+        pims: what stages inside memories did.
     """
 
     graph: OpGraph
@@ -265,6 +269,7 @@ class RunRecord:
     folds: tuple[FoldRecord, ...] = ()
     banks: tuple[BankRecord, ...] = ()
     unmatched: tuple[str, ...] = ()
+    dispatch: tuple[DispatchRecord, ...] = ()
     unheard: tuple[tuple[str, str], ...] = ()
     launches: int = 0
     streams: tuple[StreamRecord, ...] = ()
@@ -272,6 +277,7 @@ class RunRecord:
     steps_simulated: int = 0
     pod: PodRecord | None = None
     floor: FloorRecord | None = None
+    pims: tuple[PimRecord, ...] = ()
 
     @property
     def devices(self) -> int:

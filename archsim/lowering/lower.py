@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from archsim.core.errors import InputError
 from archsim.core.yamlio import sha256_of
-from archsim.ir.graph import OpGraph
+from archsim.ir.graph import Block, OpGraph
 from archsim.ir.tensor import Role
 from archsim.lowering.architectures.base import Architecture
 from archsim.lowering.flags import SELDOM, usage
@@ -47,7 +48,7 @@ def lower(workload: WorkloadSpec) -> OpGraph:
 def _graph(spec: WorkloadSpec, architecture: Architecture, phase: AnyPhase) -> OpGraph:
     diagonal = spec.scores == "block_diagonal"
     parts = Parts(spec.dtypes, spec.routing, sparsity=spec.sparsity, block_diagonal=diagonal)
-    blocks = architecture.blocks(phase, parts)
+    blocks = tuple(_of_phase(b, phase.kind) for b in architecture.blocks(phase, parts))
     graph = OpGraph(spec.name, blocks, parts.tensors)
     points = sum(block.count * op.points() for block, op in graph.ops())
     if points > LARGEST:
@@ -90,6 +91,12 @@ def _graph(spec: WorkloadSpec, architecture: Architecture, phase: AnyPhase) -> O
         "warnings": warnings,
     }
     return OpGraph(graph.name, graph.blocks, graph.tensors, facts)
+
+
+def _of_phase(block: Block, kind: str) -> Block:
+    """A block whose ops are of a phase, those that are of one already aside."""
+    ops = (op if op.phase else replace(op, phase=kind) for op in block.ops)
+    return replace(block, ops=tuple(ops))
 
 
 def _origin(spec: WorkloadSpec) -> dict[str, str | None]:

@@ -34,6 +34,7 @@ class Sequences:
         prefix: first tokens that `sharers` sequences have in common.
         sharers: sequences of a group.
         blocks: which blocks of keys are scored; None where all are.
+        phase: that their ops are of, where a step has several.
     """
 
     new: int
@@ -45,6 +46,7 @@ class Sequences:
     prefix: int = 0
     sharers: int = 1
     blocks: BlockSparse | None = None
+    phase: str = ""
 
     def within(self, window: int | None) -> Sequences:
         """The same where no token attends further back than a window.
@@ -199,7 +201,8 @@ def steps_of(phase: AnyPhase, kv: KvOptions | None = None) -> tuple[Step, ...]:
         return tuple(Step((_decode(phase, kv, i, steps),), i + 1) for i in range(steps))
     if isinstance(phase, Mixed):
         chunks = (_chunk(part, f"prefill{i}.") for i, part in enumerate(phase.prefill, 1))
-        return (Step((_decode(phase.decode, kv, 0, 1), *chunks)),)
+        decoded = replace(_decode(phase.decode, kv, 0, 1), phase="decode")
+        return (Step((decoded, *(replace(chunk, phase="prefill") for chunk in chunks))),)
     if isinstance(phase, Encode | Train):
         trains = isinstance(phase, Train)
         whole = Sequences(phase.tokens, ((phase.tokens, phase.batch),))

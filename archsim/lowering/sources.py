@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "archsim.workload/1"
 SUFFIXES = {".csv": "topology", ".onnx": "onnx"}  # of files that are a model's form by themselves
+SERVED = {"workloads/serving": "serve", "workloads/compositions": "compose"}  # verbs that do
 SCHEMAS = {"archsim.graph": "graph", "archsim.stream": "stream"}
 
 
@@ -43,6 +44,10 @@ def open_source(source: str | Path | Mapping[str, Any]) -> Document:
         return load_yaml(find(name, "workloads"))
     if name in models():
         return _wrapped(name, {"preset": name})
+    verb = next((verb for folder, verb in SERVED.items() if name in names(folder)), None)
+    if verb:
+        message = f"{name} is no workload but a description of many"
+        raise InputError(message, code="E003", help=f"archsim {verb} HARDWARE {name}")
     close = nearest(name, (*names("workloads"), *models()))
     help_text = f'did you mean "{close}"?' if close else "see `archsim list models`"
     raise InputError(

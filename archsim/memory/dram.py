@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import model_validator
 
 from archsim.core.errors import InputError, nearest
-from archsim.core.spec import Bytes, Fraction, PositiveInt, Rate, Seconds, problem
+from archsim.core.spec import Bytes, Fraction, PositiveInt, Rate, Seconds, Watts, problem
 from archsim.core.units import PS_PER_S
 from archsim.memory.address import AddressMap
 from archsim.memory.base import Memory, MemorySpec
@@ -62,6 +62,9 @@ class Dram(Memory):
 
         energy: str | None = None
         """Class of its rows in the energy table, such as `hbm2`; a standard gives its own."""
+
+        standby: Watts | None = None
+        """Static power of one stack. Default: none is counted."""
 
         @model_validator(mode="after")
         def _one_form(self) -> Self:
@@ -174,5 +177,5 @@ class Dram(Memory):
         return 0.0
 
     def leakage_w(self, table: EnergyTable) -> float:
-        """Background power is not modelled at this fidelity."""
-        return 0.0
+        """That of its stacks, as far as it is stated."""
+        return self.spec.stacks * (self.spec.standby or 0.0)

@@ -8,10 +8,12 @@ from all devices alike, to within one.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import ceil
+from itertools import count
+from math import ceil, gcd
 
 from archsim.ir.graph import Block, OpGraph
 from archsim.ir.op import Op
@@ -20,6 +22,7 @@ from archsim.ir.tensor import Role, Tensor
 from archsim.parallel.batch import long_shapes
 from archsim.parallel.experts import loads, with_loads
 from archsim.parallel.held import exchange, with_facts
+from archsim.parallel.mixed import MixedRows, MixedStep
 from archsim.parallel.rows import row_op, row_shape
 from archsim.parallel.shape import Shape
 
@@ -96,13 +99,27 @@ def expert_parallel(
     """
     if plan.expert == 1:
         return graph, shape
-    fewer = replace(shape, batch=shape.batch // plan.expert, tokens=shape.tokens // plan.expert)
-    return _Experts(graph, plan, shape, index, known).run(), fewer
+    step = MixedStep.of(graph, plan.expert)
+    tokens = shape.tokens // plan.expert if step is None else step.tokens(index)
+    parts = () if step is None else (len(step.decodes[index]), *shape.part_batch[1:])
+    batch = shape.batch // plan.expert
+    fewer = replace(shape, batch=batch, tokens=tokens, part_batch=parts)
+    return _Experts(graph, plan, shape, index, known, step).run(), fewer
 
 
-def routes_of(op: Op, plan: ParallelPlan, experts: int) -> Routes:
-    """Where the tokens of an expert product go under a plan."""
+def routes_of(
+    op: Op, plan: ParallelPlan, experts: int, tokens: tuple[int, ...] | None = None
+) -> Routes:
+    """Where the tokens of an expert product go under a plan.
+
+    Args:
+        op: over all tokens.
+        plan: the plan.
+        experts: of a layer.
+        tokens: new tokens of each device, where these differ.
+    """
     ways, wanted = plan.expert, loads(op)
+    uneven = None if tokens is None else _drawn(tokens, sum(n for _, n in wanted))
     if plan.capacity_factor is not None:
         most = ceil(plan.capacity_factor * sum(n for _, n in wanted) / experts)
         wanted = [(e, min(n, most)) for e, n in wanted]
@@ -111,12 +128,21 @@ def routes_of(op: Op, plan: ParallelPlan, experts: int) -> Routes:
     for expert, n in wanted:
         for device in range(ways):
             mine = (before + n - 1 - device) // ways - (before - 1 - device) // ways
+            if uneven is not None:
+                mine = uneven[before : before + n].count(device)
             if mine:
                 held[device, expert] = mine
         before += n
     hot = sorted(wanted, key=lambda pair: (-pair[1], pair[0]))[: plan.shadow_experts]
     owner = {e: e // (experts // ways) for e, _ in wanted}
     return Routes(held, frozenset(e for e, _ in hot), owner, ways)
+
+
+def _drawn(tokens: tuple[int, ...], slots: int) -> list[int]:
+    """The device of each slot: as many as it has tokens, spread as evenly as a golden step does."""
+    ends = [slots * sum(tokens[: i + 1]) // sum(tokens) for i in range(len(tokens))]
+    step = next(s for s in count(round(slots * 0.618) or 1) if gcd(s, slots) == 1)
+    return [bisect(ends, slot * step % slots) for slot in range(slots)]
 
 
 def dropped(graph: OpGraph, plan: ParallelPlan, experts: int) -> tuple[int, int]:
@@ -140,12 +166,14 @@ class _Experts:
         shape: Shape,
         index: int,
         known: dict[tuple[str, str], Routes],
+        step: MixedStep | None,
     ) -> None:
-        self.known = known
+        self.known, self.step = known, step
+        self.mixed = None if step is None else MixedRows(step, graph, index)
         self.graph, self.plan, self.shape, self.index = graph, plan, shape, index
         self.ways = plan.expert
         self.tensors = dict(graph.tensors)
-        self.shapes = long_shapes(graph, self.ways, index, shape.batch)
+        self.shapes = {} if step else long_shapes(graph, self.ways, index, shape.batch)
         self.inner: dict[str, int] = {}  # rows of tensors that experts hold
 
     def run(self) -> OpGraph:
@@ -164,7 +192,8 @@ class _Experts:
                 if routes is None:
                     key = (block.name, op.name)
                     if key not in self.known:
-                        self.known[key] = routes_of(op, self.plan, self.shape.experts)
+                        tokens = self.step.all_tokens if self.step else None
+                        self.known[key] = routes_of(op, self.plan, self.shape.experts, tokens)
                     routes = self.known[key]
                     ops += self._dispatch(ops.pop(), op, routes)
                 ops.append(self._expert(op, routes))
@@ -174,12 +203,18 @@ class _Experts:
             elif op.op_class == "activation" and op.reads[0].tensor in self.inner:
                 ops.append(self._inside(op))
             else:
-                ops.append(self._rows(op))
+                ops += self._rows(op)
         return replace(block, ops=tuple(ops))
 
-    def _rows(self, op: Op) -> Op:
-        """A share of the sequences of an op outside the experts."""
-        found, shapes = row_op(op, self.tensors, self.ways, self.index, self.shape.batch)
+    def _rows(self, op: Op) -> list[Op]:
+        """A share of the sequences of an op outside the experts, if it has any."""
+        if self.mixed is not None:
+            own = self.mixed.op(op)
+            if own is None:
+                return []
+            found, shapes = own, self.mixed.shapes(own)
+        else:
+            found, shapes = row_op(op, self.tensors, self.ways, self.index, self.shape.batch)
         for name, size in shapes.items():
             if name not in self.inner:
                 self.shapes.setdefault(name, size)
@@ -187,7 +222,13 @@ class _Experts:
             replace(a, tensor=f"{a.tensor}.returned", dims=()) if a.tensor in self.inner else a
             for a in found.reads
         )
-        return replace(found, reads=reads)
+        return [replace(found, reads=reads)]
+
+    def _own(self, tensor: Tensor) -> tuple[int, ...]:
+        """Shape of a device's own tokens in the order of their experts."""
+        if self.mixed is not None:
+            return self.mixed.rows(tensor.shape[0]), *tensor.shape[1:]
+        return row_shape(tensor, self.ways)
 
     def _tensor(self, name: str, like: str, shape: tuple[int, ...]) -> Tensor:
         made = replace(self.tensors[like], name=name, shape=shape)
@@ -201,7 +242,7 @@ class _Experts:
         tensor = self.graph.tensors[name]
         width = tensor.shape[-1]
         mine = self._mine(routes)
-        own = self._tensor(f"{name}.own", name, row_shape(tensor, self.ways))
+        own = self._tensor(f"{name}.own", name, self._own(tensor))
         self.shapes[name] = (mine, width)
         self.inner[name] = mine
         token = tensor.dtype.bytes(width)
@@ -246,7 +287,7 @@ class _Experts:
         name = op.writes[0].tensor
         tensor = self.graph.tensors[name]
         width = tensor.shape[-1]
-        back = self._tensor(f"{name}.returned", name, row_shape(tensor, self.ways))
+        back = self._tensor(f"{name}.returned", name, self._own(tensor))
         token = tensor.dtype.bytes(width)
         sent = routes.returned(token)
         mine = self._mine(routes)

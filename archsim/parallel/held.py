@@ -30,6 +30,7 @@ class Held(StrEnum):
 TURNS: dict[tuple[Held, Held], tuple[Pattern, str]] = {
     (Held.PARTIAL, Held.WHOLE): ("all_reduce", "reduced"),
     (Held.PARTIAL, Held.ROWS): ("reduce_scatter", "scattered"),
+    (Held.PARTIAL, Held.COLUMNS): ("reduce_scatter", "scattered"),
     (Held.ROWS, Held.WHOLE): ("all_gather", "gathered"),
     (Held.COLUMNS, Held.WHOLE): ("all_gather", "gathered"),
     (Held.COLUMNS, Held.ROWS): ("all_to_all", "dealt"),

@@ -13,7 +13,7 @@ from archsim.parallel.shape import Shape
 
 def with_dims(plan: ParallelPlan, shape: Shape, graph: OpGraph) -> ParallelPlan:
     """A plan whose layout has the dimensions of its tensor axis."""
-    if plan.layout == "1d":
+    if plan.layout in ("1d", "columns"):
         if plan.tensor_dims is not None:
             raise refused("tensor_dims is of layouts that tell dimensions apart, and 1d does not",
                           "layout: 2d, gathered_x, gathered_xy or gathered_xyz")  # fmt: skip
@@ -55,7 +55,7 @@ def _plain(graph: OpGraph) -> bool:
 
 def check_gathered(plan: ParallelPlan, shape: Shape) -> None:
     """Sequences for every device that gathers weights."""
-    if plan.layout in ("1d", "2d"):
+    if plan.layout in ("1d", "2d", "columns"):
         return
     part = plan.ways("tensor." + plan.layout.removeprefix("gathered_"))
     batch = shape.batch // (plan.data * plan.expert * (plan.microbatches or 1))

@@ -26,7 +26,7 @@ def legal(shape: Shape) -> list[int]:
 def check_tensor(plan: ParallelPlan, shape: Shape) -> None:
     """Heads, feed-forward widths, tokens."""
     n = plan.tensor
-    if n == 1:
+    if n == 1 or plan.layout == "columns":  # the last share is padded
         return
     known = [v for v in legal(shape) if plan.devices % v == 0]
     if not shape.heads:
@@ -67,6 +67,8 @@ def check_tensor(plan: ParallelPlan, shape: Shape) -> None:
 
 def check_experts(plan: ParallelPlan, shape: Shape) -> None:
     """Experts, whole."""
+    _check_dealt(plan, shape)
+    _check_sliced(plan, shape)
     n = plan.expert
     if n == 1:
         return
@@ -79,6 +81,38 @@ def check_experts(plan: ParallelPlan, shape: Shape) -> None:
     if plan.shadow_experts > shape.experts:
         raise refused(f"shadow_experts: {plan.shadow_experts} of {shape.experts} experts",
                       f"shadow_experts: 0 to {shape.experts}")  # fmt: skip
+
+
+def _check_sliced(plan: ParallelPlan, shape: Shape) -> None:
+    """Features of tokens, dealt over the tensor axis on their way."""
+    if plan.experts != "sliced" or plan.tensor == 1 or plan.expert == 1:
+        return
+    if shape.trains or plan.layout != "1d":
+        raise refused("experts: sliced is of inference with layout: 1d", "experts: shared")
+    if shape.width % plan.tensor:
+        known = [n for n in legal(shape) if shape.width % n == 0]
+        raise refused(
+            f"experts: sliced: tensor: {plan.tensor} does not divide {shape.width} features",
+            f"tensor: {listed(known)}",
+        )
+
+
+def _check_dealt(plan: ParallelPlan, shape: Shape) -> None:
+    """Whole experts over the tensor axis, or devices of the axis over experts."""
+    if plan.experts != "dealt" or plan.tensor == 1 or not shape.experts:
+        return
+    if plan.shadow_experts:
+        raise refused("shadow_experts: are held by every device, and experts: dealt gives each "
+                      "device its own", "shadow_experts: 0, or experts: shared")  # fmt: skip
+    if shape.experts % plan.expert:
+        return  # refused behind this
+    here = shape.experts // plan.expert
+    if here % plan.tensor and plan.tensor % here:
+        known = [n for n in legal(shape) if here % n == 0 or n % here == 0]
+        raise refused(
+            f"experts: dealt: tensor: {plan.tensor} neither divides {here} experts nor is a "
+            "multiple of them", f"tensor: {listed(known)}",
+        )  # fmt: skip
 
 
 def check_context(plan: ParallelPlan, shape: Shape, graph: OpGraph) -> None:

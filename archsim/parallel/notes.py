@@ -57,9 +57,13 @@ def _idle(plan: ParallelPlan, shape: Shape) -> list[tuple[str, str]]:
         found.append((IDLE, f"parallel.{key} has no effect: {why}"))
 
     if plan.tensor == 1:
-        for key in ("sequence", "attention", "layout"):
+        for key in ("sequence", "attention", "layout", "experts"):
             if getattr(plan, key) != type(plan).model_fields[key].default:
                 idle(key, "the tensor axis has one device")
+    elif plan.experts != "shared" and not shape.experts:
+        idle("experts", "the model is dense")
+    elif plan.experts == "sliced" and plan.expert == 1:
+        idle("experts", "no token travels along the expert axis")
     if plan.context == 1 and "context_kind" in given:
         idle("context_kind", "the context axis has one device")
     elif "context_kind" in given and shape.tokens == shape.batch:

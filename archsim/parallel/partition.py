@@ -12,6 +12,7 @@ from archsim.ir.parallel import ParallelPlan
 from archsim.ir.partition import Partition, Share
 from archsim.parallel.batch import alike, share_batch
 from archsim.parallel.context import context_parallel
+from archsim.parallel.dealt import deals, dealt_experts
 from archsim.parallel.expert import Routes, expert_parallel
 from archsim.parallel.gradients import sum_gradients
 from archsim.parallel.interleaved import interleaved
@@ -21,6 +22,7 @@ from archsim.parallel.pipeline import Stage, stages
 from archsim.parallel.resolve import resolve
 from archsim.parallel.shape import Shape
 from archsim.parallel.tensor import tensor_parallel
+from archsim.parallel.tensor_columns import leads
 from archsim.parallel.written import written
 
 
@@ -79,6 +81,8 @@ def _coordinates(
 ) -> dict[tuple[tuple[str, int], ...], list[tuple[int, int]]]:
     """Devices, with their stages, by what tells their work apart."""
     tells = [axis for axis in ("expert", "context") if plan.ways(axis) > 1]
+    if deals(plan, shape) or leads(plan):
+        tells.append("tensor")
     if not alike(graph, plan.data * (plan.microbatches or 1), shape.batch):
         tells.append("data")
     found: dict[tuple[tuple[str, int], ...], list[tuple[int, int]]] = {}
@@ -104,7 +108,9 @@ def _device(
     graph, shape = share_batch(graph, ways, at.get("data", 0), shape)
     graph, shape = context_parallel(graph, plan, shape, at.get("context", 0))
     graph, shape = expert_parallel(graph, plan, shape, at.get("expert", 0), known)
-    graph = sum_gradients(tensor_parallel(graph, plan, shape), plan)
+    place = at.get("expert", 0), at.get("tensor", 0)
+    graph = dealt_experts(graph, plan, shape, place, known)
+    graph = sum_gradients(tensor_parallel(graph, plan, shape, place[1]), plan)
     weaves = shape.trains and plan.schedule == "interleaved" and plan.pipeline > 1
     found = (interleaved if weaves else stages)(graph, plan, shape)
     return [replace(s, graph=overlap(s.graph, plan.overlap_chunks)) for s in found]

@@ -18,6 +18,7 @@ from archsim.parallel.limits import check_context, check_experts, check_tensor
 from archsim.parallel.proposals import proposals, spoken, tensor_ways
 from archsim.parallel.refusal import divisors, listed, refused
 from archsim.parallel.shape import Shape
+from archsim.parallel.tensor_columns import check_led
 
 SEVERAL = "networks that run at once, and stream graphs, are of one device"
 ONE_DEVICE = "a machine without a network between chips"
@@ -71,6 +72,7 @@ def _settled(plan: ParallelPlan, shape: Shape, graph: OpGraph) -> ParallelPlan:
     check_context(plan, shape, graph)
     _batch(plan, shape)
     plan = _micro(with_dims(plan, shape, graph), shape)
+    check_led(plan, shape, graph)
     check_tensor(plan, shape)
     check_gathered(plan, shape)
     _uneven(plan, shape, graph)
@@ -147,10 +149,11 @@ def _uneven(plan: ParallelPlan, shape: Shape, graph: OpGraph) -> None:
     shares = plan.data * plan.expert * (plan.microbatches or 1)
     further = plan.tensor if plan.attention == "batch" or plan.layout.startswith("g") else 1
     parts = [op.name for _, op in graph.ops() if op.name.endswith("attn.join")]
-    if shares * further > 1 and (shape.parts > 1 or parts):
+    several = shape.parts > 1 and shares * further > plan.expert
+    if several or (parts and shares * further > 1):
         raise refused(
-            "steps of several parts, and sequences with a common prefix, are divided by tensor and "
-            "pipeline alone, in one microbatch",
+            "steps of several parts are divided by tensor, expert and pipeline alone, and sequences"
+            " with a common prefix not by expert either, in one microbatch",
             "data: 1, microbatches: 1",
         )
     if (plan.microbatches or 1) * further > 1 and not alike(graph, shares * further, shape.batch):

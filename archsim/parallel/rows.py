@@ -44,7 +44,7 @@ def row_op(
     for access in (*op.reads, *op.writes):
         tensor = tensors[access.tensor]
         if tensor.role not in STORED:
-            shapes[tensor.name] = row_shape(tensor, ways, share if _long(op, access) else None)
+            shapes[tensor.name] = row_shape(tensor, ways, share if is_long(op, access) else None)
     reads, writes = (
         tuple(_part(a, op, tensors, shapes, ways, share) for a in side)
         for side in (op.reads, op.writes)
@@ -78,7 +78,7 @@ def row_rank(op: Op, tensors: Mapping[str, Tensor]) -> str:
     return "M"
 
 
-def _long(op: Op, access: Access) -> bool:
+def is_long(op: Op, access: Access) -> bool:
     """Whether a tensor is as long as the contexts of ragged sequences: scores and caches."""
     return bool(op.groups) and not access.tensor.endswith(("q", "mixed", "rope", "q_joined"))
 
@@ -123,7 +123,7 @@ def _part(
             return access
         width = tensor.shape[-1]  # rows of a table: as many as there are tokens
         return replace(access, touched=-(-access.touched // width // ways) * width)
-    size = share if share is not None and _long(op, access) else Fraction(1, ways)
+    size = share if share is not None and is_long(op, access) else Fraction(1, ways)
     touched = -(-access.touched * size.numerator // size.denominator)
     whole = replace(tensor, shape=shapes[tensor.name]).elements
     return replace(access, touched=None if touched >= whole else touched)

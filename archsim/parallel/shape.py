@@ -6,12 +6,15 @@ the passes.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from archsim.ir.graph import OpGraph
 from archsim.ir.op import Op
 from archsim.ir.tensor import Role
+
+CHUNK = re.compile(r"\bprefill(\d+)\.")  # of a prompt, in names of its ops and tensors
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Shape:
         experts: of a layer.
         trains: whether there is a backward pass.
         parts: attentions of a layer's step, such as one of decoding sequences and one of a prompt.
+        part_batch: sequences of each of them, the decoding ones first; empty where there is one.
     """
 
     heads: int
@@ -43,6 +47,7 @@ class Shape:
     experts: int
     trains: bool
     parts: int
+    part_batch: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, graph: OpGraph) -> Shape:
@@ -74,7 +79,15 @@ class Shape:
             experts=next((op.ranks["N"] for op in ops if op.op_class == "moe_router"), 0),
             trains=any(op.op_class.endswith("_backward") for op in ops),
             parts=max((n // outs[name] for name, n in attentions if outs[name]), default=0),
+            part_batch=_part_batch(phase),
         )
+
+    def batch_of(self, name: str) -> int:
+        """Sequences of the part of a step that one of attention's ops or tensors is of."""
+        if not self.part_batch:
+            return self.batch
+        chunk = CHUNK.search(name)
+        return self.part_batch[int(chunk.group(1)) if chunk else 0]
 
     @property
     def count(self) -> int:
@@ -92,6 +105,14 @@ def sequences(phase: dict[str, Any]) -> int:
     if isinstance(contexts, list | tuple):
         return len(contexts)
     return int(phase.get("batch") or 1)
+
+
+def _part_batch(phase: dict[str, Any]) -> tuple[int, ...]:
+    if phase.get("kind") != "mixed":
+        return ()
+    chunks = phase["prefill"]
+    chunks = chunks if isinstance(chunks, list | tuple) else [chunks]
+    return (sequences(phase["decode"]), *(int(chunk.get("batch") or 1) for chunk in chunks))
 
 
 def _inner(op: Op) -> int:

@@ -16,16 +16,23 @@ from archsim.ir.collective import Pattern
 from archsim.ir.graph import Block, OpGraph
 from archsim.ir.op import Access, Kind, Op
 from archsim.ir.parallel import ParallelPlan
+from archsim.parallel.dealt import deals
 from archsim.parallel.held import passing, whole
 from archsim.parallel.shape import Shape
 from archsim.parallel.tensor_backward import Backward
 from archsim.parallel.tensor_base import COLUMNS, PARTIAL, ROWS, WHOLE
+from archsim.parallel.tensor_columns import leads, led
 
 
-def tensor_parallel(graph: OpGraph, plan: ParallelPlan, shape: Shape) -> OpGraph:
-    """A device's graph of one whose matrices are shared over the tensor axis."""
+def tensor_parallel(graph: OpGraph, plan: ParallelPlan, shape: Shape, place: int = 0) -> OpGraph:
+    """A device's graph of one whose matrices are shared over the tensor axis.
+
+    Its place along the axis matters where the first one leads.
+    """
     if plan.tensor == 1:
         return graph
+    if leads(plan):
+        return led(graph, plan, place)
     if plan.layout == "2d":
         from archsim.parallel.tensor_2d import TwoDimensional
 
@@ -71,6 +78,8 @@ class Tensors(Backward):
     def _vector(self, op: Op, name: str) -> Iterator[Op]:
         if name in ("residual", "moe_combine"):
             return self._residual(op) if name == "residual" else self._combine(op)
+        if name == "moe_permute" and self.slices:
+            return self._own_features(op, op.reads[0], *op.reads[1:])
         if name == "norm" and self.normed.get(op.reads[0].tensor) == self._width(op.reads[0]):
             return self._rowwise(op, WHOLE if self.of(op.reads[0].tensor) is WHOLE else self.rest)
         ways = {self.of(a.tensor) for a in op.reads}
@@ -87,6 +96,8 @@ class Tensors(Backward):
 
     def _passed(self, op: Op) -> Iterator[Op]:
         """What another axis exchanges: each device its own part, or its term of a sum."""
+        if self.slices:
+            op = replace(op, reads=(self.want(op.reads[0], COLUMNS),))
         source, result = op.reads[0].tensor, op.writes[0].tensor
         held, ratio = self.of(source), self.ratio(source)
         if held is not COLUMNS:
@@ -102,8 +113,9 @@ class Tensors(Backward):
             size_bytes=int(op.collective.size_bytes / ratio),
             sent_bytes=tuple(int(n / ratio) for n in op.collective.sent_bytes),
         )
-        rows = whole(op.ranks["M"] / ratio)
-        yield replace(op, ranks={**op.ranks, "M": rows}, collective=few)
+        rank = "N" if self.slices else "M"
+        size = whole(op.ranks[rank] / ratio)
+        yield replace(op, ranks={**op.ranks, rank: size}, collective=few)
 
     def _lookup(self, op: Op) -> Iterator[Op]:
         """Rows of the token table: a device has those of its words, the others come out zero."""
@@ -143,9 +155,28 @@ class Tensors(Backward):
 
     def _combine(self, op: Op) -> Iterator[Op]:
         """The sum over experts of terms of sums is a term of a sum."""
+        if self.slices:
+            rows = [a for a in op.reads if self._width(a) == op.ranks["N"]]
+            own = {a: self.want(a, COLUMNS) for a in rows}
+            yield from self._own_features(op, *(own.get(a, a) for a in op.reads))
+            return
         partial = any(self.of(a.tensor) is PARTIAL for a in op.reads)
-        if not partial:
+        if not partial and not deals(self.plan, self.shape):
             yield from self._rowwise(op, WHOLE)
             return
         self.put(op.writes[0].tensor, PARTIAL)
         yield op
+
+    def _own_features(self, op: Op, *reads: Access) -> Iterator[Op]:
+        """Features of a device, of tokens of which it has all or these."""
+        width = op.ranks["N"] // self.ways
+        for access in op.writes:
+            self.put(access.tensor, COLUMNS, (*self.before[access.tensor].shape[:-1], width))
+        found = []
+        for access in reads:
+            if self.of(access.tensor) is ROWS:
+                access = self.want(access, WHOLE)  # noqa: PLW2901
+            wide = self.of(access.tensor) is WHOLE and self._width(access) == op.ranks["N"]
+            found.append(self.want(access, COLUMNS) if wide else access)
+        ranks = {**op.ranks, "N": width}
+        yield replace(op, ranks=ranks, reads=tuple(found), writes=tuple(map(self.part, op.writes)))

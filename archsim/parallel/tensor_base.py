@@ -38,6 +38,11 @@ class TensorRewrite(Rewrite):
             op.reads[0].tensor: op.ranks["N"] for _, op in graph.ops() if op.op_class == "norm"
         }
 
+    @property
+    def slices(self) -> bool:
+        """Whether a device sends its own features of tokens along the expert axis."""
+        return self.plan.experts == "sliced" and self.plan.expert > 1
+
     def _width(self, access: Access) -> int:
         return self.before[access.tensor].shape[-1]
 
@@ -49,7 +54,7 @@ class TensorRewrite(Rewrite):
         shape = self.before[name].shape
         if len(shape) < 3:
             return (*shape[:-1], -(-shape[-1] // ways))
-        problems = gcd(shape[0] // self.shape.batch, ways)  # key heads, of each sequence
+        problems = gcd(shape[0] // self.shape.batch_of(name), ways)  # key heads, of each sequence
         return shape[0] // problems, shape[1] // (ways // problems), *shape[2:]
 
     def _rowwise(self, op: Op, held: Held) -> Iterator[Op]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from archsim.ir.op import Access, Op
+from archsim.parallel.dealt import deals
 from archsim.parallel.held import restacked
 from archsim.parallel.tensor_base import COLUMNS, PARTIAL, ROWS, WHOLE, TensorRewrite
 
@@ -18,7 +19,10 @@ class Products(TensorRewrite):
     def _product(self, op: Op) -> Iterator[Op]:
         """By rows of the matrix where the input is in columns, by its columns where it is whole."""
         source = op.reads[0]
-        if op.op_class == "out_proj" or self.of(source.tensor) is COLUMNS:
+        if op.op_class == "moe_expert" and deals(self.plan, self.shape):
+            return self._of_experts(op)
+        gathers = self.slices and op.op_class == "moe_expert" and not op.name.endswith("down")
+        if op.op_class == "out_proj" or (self.of(source.tensor) is COLUMNS and not gathers):
             return self._reduced(op)
         if op.op_class not in WIDENS or op.name.endswith("shared.scale") or self._whole_rows(op):
             return self._rowwise(op, WHOLE)
@@ -27,6 +31,12 @@ class Products(TensorRewrite):
         if op.op_class == "qkv_proj" and self.by_sequence:
             return self._queries(op)
         return self._widened(op)
+
+    def _of_experts(self, op: Op) -> Iterator[Op]:
+        """A product of a device's own experts: what they yield in the end is a term of a sum."""
+        for access in op.writes:
+            self.put(access.tensor, PARTIAL if op.name.endswith("down") else WHOLE)
+        yield op
 
     def _few(self, op: Op) -> bool:
         source = self.before[op.reads[0].tensor]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from archsim.core.errors import LawViolation
-from archsim.ir.record import RunRecord
+from archsim.ir.record import RowRecord, RunRecord
 from archsim.ir.tensor import Role
 from archsim.report.exchanges import (
     OF_ALL,
@@ -24,6 +24,8 @@ from archsim.report.exchanges import (
 
 # the sequencer is busy only while it launches a kernel
 ISSUER, LAUNCH = "issue", "kernel_launch"
+INSIDE = "pim."  # begins what engines inside memories count, before their name
+HELD = "inside."  # begins bytes of matrices that these read where they lie, by memory and role
 BOUND = "bound."  # begins the count of steps that a network on the chip bounds, before its name
 CLASS = "@"  # in names of units, before the class of devices that they are of
 STALLS = ("busy_ps", "stall_in_ps", "stall_out_ps", "stall_shared_ps")
@@ -58,6 +60,11 @@ class Totals:
         counts = self.all if stage is None else self.by_stage[stage]
         return sum(n for key, n in counts.items() if key.startswith(prefix))
 
+    def macs(self, stage: int | None = None) -> int:
+        """Multiply-accumulates, those inside memories too, of one stage or of all."""
+        counts = self.all if stage is None else self.by_stage[stage]
+        return sum(n for key, n in counts.items() if is_mac(key))
+
     def prefix(self, memory: str) -> str:
         """What the counts of a memory behind the chip begin with."""
         return "dram." if memory == self.nearest else f"tier.{memory}."
@@ -68,6 +75,16 @@ class Totals:
         return sum(
             n for k, n in self.all.items() if k.startswith(prefix) and not k.endswith(".staged")
         )
+
+
+def is_mac(key: str) -> bool:
+    """True for a count of multiply-accumulates, of whichever processor."""
+    return key.startswith("mac.") or (key.startswith(INSIDE) and key.endswith(".mac"))
+
+
+def inside(row: RowRecord) -> bool:
+    """True for a row of an engine inside a memory, which may be on that memory's own timeline."""
+    return any(key.startswith(INSIDE) for key in row.counts)
 
 
 def account(run: RunRecord) -> Totals:
@@ -97,6 +114,7 @@ def _critical(run: RunRecord) -> dict[tuple[int, str], int]:
         if row.critical_busy_ps:
             reason = LAUNCH if owner == ISSUER else f"{owner}_{what}"
             reason = f"{links.removeprefix(BOUND)}_bandwidth" if links else reason
+            reason = f"{unit}_busy" if inside(row) else reason
             waited = waits(run, row)
             if row.critical_busy_ps > waited:
                 parts[row.stage, reason] += row.critical_busy_ps - waited
@@ -144,7 +162,7 @@ def _check(run: RunRecord, totals: Totals) -> None:
             raise LawViolation(f"{graph.name}: {what}")
 
     # with those that a mask rules out, and those that an engine leaves out for their zeros
-    macs = totals.matching("mac.") + everything["skipped.macs"] + everything["skipped.zero_macs"]
+    macs = totals.macs() + everything["skipped.macs"] + everything["skipped.zero_macs"]
     work, points = ops_of(run)
     law(macs == work, f"{macs} MACs counted, the graph has {work}")
     counted = everything["vector.points"] + everything["skipped.points"]
@@ -153,6 +171,7 @@ def _check(run: RunRecord, totals: Totals) -> None:
     law(moved == everything["dma.transfer"], "bytes of the DRAM are not those of the DMA")
     for role in (Role.WEIGHT, Role.KV_CACHE):
         read = sum(totals.used(t.name, "read", role) for t in run.memory.tiers)
+        read += sum(n for k, n in everything.items() if k.startswith(HELD) and k.endswith(role))
         least = least_bytes(run, role, "reads")
         law(read >= least, f"{read} bytes of {role.value} read, {least} are compulsory")
     _check_tiers(run, totals, law)
@@ -164,8 +183,8 @@ def _check(run: RunRecord, totals: Totals) -> None:
         check_divided(run, law)
     for stage, counts in zip(run.stages, totals.by_stage, strict=True):
         # operands of MACs that are left out for their zeros are brought all the same
-        brought = ("mac.", "skipped.zero_macs")
-        work = sum(n for key, n in counts.items() if key.startswith(brought))
+        zeros = "skipped.zero_macs"
+        work = sum(n for key, n in counts.items() if is_mac(key) or key == zeros)
         loaded = sum(n for key, n in counts.items() if key.endswith((".in", ".weight")))
         # no reuse at all: both operands of every MAC, at the widest element
         fine = not stage.is_mac or loaded <= 8 * work

@@ -44,6 +44,11 @@ def explain(
     for row in ops:
         if row["op"] == metric:
             return _with_exchange(result, of_op(result, row))
+    for one in result.get("dispatch", ()):
+        if one["op"] == metric:
+            return Explanation(
+                metric, one["engine"], "", "in the stage of another op, and its time"
+            )
     known = dict(leaves(result))
     if metric not in known:
         said = [name for name, value in known.items() if value is not None]
@@ -91,7 +96,8 @@ def _unknown(metric: str, known: Sequence[str], ops: Sequence[str]) -> InputErro
         shown = ", ".join(inner[:SHOWN]) + (", ..." if len(inner) > SHOWN else "")
         message = f'"{metric}" is more than one number of this result'
         return InputError(message, code="E701", help=f"one of: {shown}")
-    close = at if at != metric else nearest(metric, [*known, *ops, *words])
+    parts = (op for op in ops if op.startswith(f"{metric}@"))  # of an op that a rule splits
+    close = at if at != metric else next(parts, None) or nearest(metric, [*known, *ops, *words])
     close = words.get(close, close) if close else None
     help_text = f'did you mean "{close}"?' if close else "see result.json for the names"
     return InputError(f'no metric "{metric}" in this result', code="E701", help=help_text)

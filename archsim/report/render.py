@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archsim import __version__
-from archsim.core.units import format_bytes, format_si
-from archsim.report import banks, floor, pod, stream
+from archsim.core.units import PS_PER_S, format_bytes, format_si
+from archsim.report import banks, floor, pim, pod, stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,10 +56,11 @@ def _parts(result: dict[str, Any]) -> Iterator[RenderableType]:
         ("Time on the critical path", _shares(result.get("stalls", {}))),
         ("Energy", _split(metrics.get("energy_j"), "J")),
         ("Area", _split(metrics.get("area_mm2"), "mm2")),
-        ("Bytes moved", _traffic(result.get("traffic", {}))),
+        ("Bytes moved", [*_traffic(result.get("traffic", {})), *_read_inside(result)]),
         (pod.HEADER, pod.lines(result)),
         (floor.HEADER, floor.lines(result)),
         (banks.HEADER, banks.lines(result.get("banks", {}))),
+        (pim.HEADER, pim.lines(result.get("pim", {}))),
         (stream.HEADER, stream.lines(result.get("streams", []))),
         (_held_by(result), _held(metrics.get("memory_peak_bytes", {}))),
     )
@@ -214,6 +215,21 @@ def _traffic(traffic: dict[str, dict[str, int]]) -> list[list[str]]:
                 share = "" if name == "total_bytes" else _percent(count / total)
                 label = name.removesuffix("_bytes").replace("_", " ")
                 rows.append([f"{memory} {label}", share, format_bytes(count), ""])
+    return rows
+
+
+def _read_inside(result: dict[str, Any]) -> list[list[str]]:
+    """Bytes that never left their memory, and the share of what engines in it can read meanwhile.
+
+    Of a pod both are of all devices.
+    """
+    rows, seconds = [], result["time_ps"] / PS_PER_S * result.get("devices", 1)
+    for engine, whole in result.get("pim", {}).items():
+        read, peak = whole["read_bytes"], whole["bytes_per_s"]
+        said = format_bytes(read)
+        if seconds and whole["busy_share"]:
+            said += f", {_percent(read / peak / seconds)} of {format_si(peak, 'B/s')} a device"
+        rows.append([f"{whole['memory']} read inside, by {engine}", "", said, ""])
     return rows
 
 

@@ -30,7 +30,7 @@ def op_rows(run: RunRecord, totals: Totals, spent: Spent) -> list[dict[str, Any]
                 "share": own / run.time_ps,
                 "busy_ps": max(port[i], cells[i]),
                 "bound_by": _bound_by(totals, i),
-                "macs": totals.matching("mac.", i),
+                "macs": totals.macs(i),
                 "vector_points": counts["vector.points"],
                 "compute_cycles": counts["array.cycles" if stage.is_mac else "vector.cycles"],
                 "vector_cycles": counts["vector.cycles"],

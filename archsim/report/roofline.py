@@ -18,13 +18,18 @@ SMALLEST, LARGEST = 8, 60  # pt^2 of a point, by its share of the time
 def roofline(result: Mapping[str, Any], ops: Sequence[Mapping[str, Any]]) -> Rows:
     """One row for each op with MACs: FLOP per byte off chip against FLOP/s while it is at work.
 
-    Empty where nothing multiplies; an op that moves no byte off chip has no place.
+    Empty where nothing multiplies; an op that moves no byte off chip has no place. Bytes and
+    bandwidth of an engine inside a memory are those between banks and its units.
     """
+    pims, inside = result.get("pim", {}), result.get("devices", 1)
     machine = result.get("machine") or {}
     peaks, rate = machine.get("engine_peak_flop_per_s"), machine.get("bandwidth_bytes_per_s")
     rows = []
     for op in ops:
         moved = sum(int(op[k]) for k in op if k.startswith("dram_") and k.endswith("_bytes"))
+        own = pims.get(op["engine"])
+        if own:
+            moved = own["stages"][op["op"]]["matrix_bytes"]
         if peaks and rate and op["macs"] and moved and op["busy_ps"]:
             flops = 2 * int(op["macs"])
             rows.append(
@@ -33,7 +38,8 @@ def roofline(result: Mapping[str, Any], ops: Sequence[Mapping[str, Any]]) -> Row
                     "bound_by": op["bound_by"], "share_pct": 100 * float(op["share"]),
                     "flop_per_byte": flops / moved,
                     "flop_per_s": flops / (int(op["busy_ps"]) * 1e-12),
-                    "peak_flop_per_s": peaks[op["engine"]], "bandwidth_bytes_per_s": rate,
+                    "peak_flop_per_s": peaks[op["engine"]],
+                    "bandwidth_bytes_per_s": inside * own["bytes_per_s"] if own else rate,
                 }
             )  # fmt: skip
     return rows
@@ -42,13 +48,13 @@ def roofline(result: Mapping[str, Any], ops: Sequence[Mapping[str, Any]]) -> Row
 def paint(ax: Axes, rows: Rows) -> None:
     """One roof for each engine, its ridge marked; a point's area grows with its share of time."""
     roofs = {r["engine"]: r["peak_flop_per_s"] for r in rows}
-    rate = rows[0]["bandwidth_bytes_per_s"]
-    ridges = {name: peak / rate for name, peak in roofs.items()}
+    rates = {r["engine"]: r["bandwidth_bytes_per_s"] for r in rows}
+    ridges = {name: peak / rates[name] for name, peak in roofs.items()}
     low = min(0.5, *(r["flop_per_byte"] / 2 for r in rows))
     high = max(10 * max(ridges.values()), *(r["flop_per_byte"] * 2 for r in rows))
     for i, (name, peak) in enumerate(roofs.items()):
         x = [low, ridges[name], high]
-        y = [low * rate / 1e12, peak / 1e12, peak / 1e12]
+        y = [low * rates[name] / 1e12, peak / 1e12, peak / 1e12]
         ax.loglog(x, y, color=style.INK, linewidth=1, linestyle=LINES[i % len(LINES)])
         ax.annotate(
             f"{name}: {peak / 1e12:.4g} TFLOP/s, ridge {ridges[name]:.3g} FLOP/B",

@@ -23,16 +23,20 @@ def read_run(folder: str | Path) -> Report:
     root = Path(folder)
     if not root.is_dir():
         raise InputError(f'no run folder "{folder}"', code="E003", help="a run writes one: see -o")
+    result: Any = None
     try:
-        result, manifest = (
-            json.loads((root / name).read_text("utf-8"))
-            for name in ("result.json", "manifest.json")
-        )
+        result = json.loads((root / "result.json").read_text("utf-8"))
+        manifest = json.loads((root / "manifest.json").read_text("utf-8"))
         with (root / "ops.csv").open(encoding="utf-8", newline="") as file:
             ops = [{k: _value(k, v) for k, v in row.items()} for row in csv.DictReader(file)]
         resolved = load_yaml(root / "config.resolved.yaml").data
     except (OSError, ValueError) as error:
         name = Path(getattr(error, "filename", None) or "a file").name
+        if kind := _other(result):
+            raise InputError(
+                f"{folder} is not the folder of a run: its result is {kind}", code="E003",
+                help="archsim run writes one with -o",
+            ) from None  # fmt: skip
         raise InputError(
             f"{folder} is not the folder of a run: {name} is missing or damaged", code="E003",
             help="run again with -o and --force",
@@ -47,6 +51,12 @@ def read_moments(folder: str | Path) -> list[dict[str, Any]]:
         return []
     with path.open(encoding="utf-8", newline="") as file:
         return [{k: _value(k, v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def _other(result: Any) -> str:
+    """The schema of what another verb than `run` found; empty where it is none of these."""
+    kind = str(result.get("schema", "")) if isinstance(result, dict) else ""
+    return kind if kind.startswith("archsim.") and not kind.startswith("archsim.result/") else ""
 
 
 def _value(column: str, text: str) -> Any:

@@ -23,6 +23,7 @@ from archsim.report.budgets import kept
 from archsim.report.energy import Spent, spend
 from archsim.report.floor import floor, floor_note
 from archsim.report.model import Report
+from archsim.report.pim import check_inside, pim, pim_note
 from archsim.report.pod import NOTE as POD_NOTE
 from archsim.report.pod import network, pod_answers
 from archsim.report.provenance import not_modelled, provenance
@@ -87,21 +88,27 @@ def compose(
         "machine": _machine(run),
         "fidelity_notes": [
             bank_note(run.banks) if run.banks else NOTES[_note_of(run, options["fidelity"])],
+            *pim_note(run),
             *floor_note(run),
             *([POD_NOTE] if run.pod else ()),
         ],
         "warnings": warnings,
         "model": {k: v for k, v in sorted(graph.facts.items()) if k not in hidden},
     }  # fmt: skip
+    if run.dispatch:
+        data["dispatch"] = [asdict(one) for one in run.dispatch]
     ops: list[dict[str, Any]] = []
     if run.timed:
         totals = account(run)
+        check_inside(run, totals)
         spent = spend(run, totals)
         ops = op_rows(run, totals, spent)
         data |= {"metrics": _metrics(run) | _spent(run, totals, spent) | network(run, totals)}
         data |= _answers(run, totals, spent, ops)
         data |= pod_answers(run, totals)
         data |= floor(run, totals)
+        if run.pims:
+            data["pim"] = pim(run)
         if run.streams:
             data["streams"] = streams(run)
         data["provenance"] = provenance(spent.rows, run.machine.area_mm2, inputs["hardware"])
@@ -113,8 +120,8 @@ def compose(
 
 
 def _note_of(run: RunRecord, fidelity: str) -> str:
-    """Which note says how memory is timed: with routers, cycle and tile differ beside it."""
-    return "tile" if run.floor and fidelity == "cycle" else fidelity
+    """Which note says how memory is timed: with routers or PIM, cycle and tile differ beside."""
+    return "tile" if (run.floor or run.pims) and fidelity == "cycle" else fidelity
 
 
 def _machine(run: RunRecord) -> dict[str, Any]:

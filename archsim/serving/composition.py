@@ -15,13 +15,12 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from archsim.core.data import find
 from archsim.core.document import Document
-from archsim.core.errors import nearest
 from archsim.core.spec import PositiveInt, Spec, problem
 from archsim.core.yamlio import load_spec
 from archsim.ir.parallel import ParallelPlan
-from archsim.lowering.model import models
 from archsim.lowering.phase import Several
 from archsim.memory.replacement import Policy
+from archsim.serving.named import model_of
 
 FOLDER = "workloads/compositions"
 Number = Annotated[int, Field(gt=0, le=100_000)]
@@ -196,26 +195,10 @@ def load_composition(
     where = source if isinstance(source, dict) else find(source, FOLDER)
     spec, document = load_spec(where, CompositionSpec, set_=set_)
     groups = tuple(
-        group.model_copy(update={"model": _model(document, group.model, ("experts", i, "model"))})
+        group.model_copy(update={"model": model_of(document, group.model, ("experts", i, "model"))})
         for i, group in enumerate(spec.experts)
     )
     changed: dict[str, Any] = {"experts": groups}
     if spec.router is not None:
-        changed["router"] = Router(model=_model(document, spec.router.model, ("router", "model")))
+        changed["router"] = Router(model=model_of(document, spec.router.model, ("router", "model")))
     return spec.model_copy(update=changed), document
-
-
-def _model(document: Document, name: str, path: tuple[str | int, ...]) -> str:
-    """A shipped model's name, or the path of a file beside the composition.
-
-    Raises:
-        InputError: E201 where it is neither.
-    """
-    beside = (document.file.parent if document.file else Path()) / name
-    if name in models():
-        return name
-    if beside.exists():
-        return str(beside)
-    close = nearest(name, models())
-    hint = f'did you mean "{close}"?' if close else "see `archsim list models`"
-    raise document.error(path, "E201", f'no model and no file is named "{name}"', help=hint)

@@ -95,7 +95,7 @@ class BankCost:
                 continue
             found = self._prices(memory, tree, mine)
             for place, (row, transfer) in enumerate(mine.items()):
-                hold_ps = found.hold_ps(place, transfer.size_bytes)
+                hold_ps = round(found.hold_ps(place, transfer.size_bytes) / transfer.share)
                 self._settle(self.book.drafts[row], transfer, hold_ps, memory.latency_ps)
             record = self._note(name, stage, repeats, mine, times, found.stream)
             opened = record.activates * record.bursts // max(record.simulated, 1)

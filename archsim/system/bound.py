@@ -21,6 +21,7 @@ from archsim.ir.tensor import Role
 from archsim.system.build import Machine
 from archsim.system.flash import softmax_of
 from archsim.system.homes import tier_bound_ps
+from archsim.system.inside import inside_least, outside, stage_least
 from archsim.system.place import Plan, Stage
 from archsim.system.runs import runs_of
 from archsim.system.stream import compute_type
@@ -64,9 +65,9 @@ class StageBound:
 def least_moved_bytes(plan: Plan) -> int:
     """Compulsory bytes of all devices."""
     if plan.pod is None:
-        return compulsory_bytes(plan.graph)
-    shares = plan.pod.partition.shares
-    return sum(len(s.devices) * compulsory_bytes(s.graph, runs_of(s)) for s in shares)
+        return compulsory_bytes(outside(plan))
+    shares = zip(plan.pod.plans, plan.pod.partition.shares, strict=True)
+    return sum(len(s.devices) * compulsory_bytes(outside(one), runs_of(s)) for one, s in shares)
 
 
 def compulsory_bytes(graph: OpGraph, runs: Mapping[str, int] | None = None) -> int:
@@ -83,6 +84,8 @@ def compulsory_bytes(graph: OpGraph, runs: Mapping[str, int] | None = None) -> i
 
 def bound(plan: Plan) -> BoundRecord:
     """Closed-form bound of a plan's graph on its machine, in picoseconds (rounded down).
+
+    It is of this dispatch: what rules send into a memory is read there, by units of its own.
 
     Over several devices: that of the one which takes longest, by each measure.
     """
@@ -102,8 +105,10 @@ def _bound(plan: Plan, runs: Mapping[str, int]) -> BoundRecord:
     """The bound of one device whose blocks run so often, by name; once where nothing is said."""
     graph, machine = plan.graph, plan.machine
     # weights could stay on chip from one run to the next
-    moved = compulsory_bytes(graph, runs)
+    moved = compulsory_bytes(outside(plan), runs)
+    inside = inside_least(plan, runs)
     memory = max(_memory_ps(moved, machine), tier_bound_ps(plan, runs))
+    memory = max([memory, *(one.memory_ps for one in inside)])
     stages = [
         (block.block.count * runs.get(block.block.name, 1), stage)
         for block in plan.blocks for stage in block.stages
@@ -115,7 +120,8 @@ def _bound(plan: Plan, runs: Mapping[str, int]) -> BoundRecord:
     compute = max([compute, *(mac for mac, _ in busiest)])
     vector = max([vector, *(other for _, other in busiest)])
     talk = sum(count * communication_ps(stage) for count, stage in stages) if runs else None
-    return BoundRecord(memory, int(compute * PS_PER_S), int(vector * PS_PER_S), talk)
+    compute_ps = max([int(compute * PS_PER_S), *(one.compute_ps for one in inside)])
+    return BoundRecord(memory, compute_ps, int(vector * PS_PER_S), talk)
 
 
 def communication_ps(stage: Stage) -> int:
@@ -147,7 +153,7 @@ def _stage_bounds(plan: Plan, runs: Mapping[str, int]) -> list[StageBound]:
     graph, machine = plan.graph, plan.machine
     rows = []
     for block in plan.blocks:
-        seen: set[str] = set()
+        seen: set[tuple[str, str]] = set()
         for stage in block.stages:
             times, op = runs.get(block.block.name, 1), stage.ops[0]
             count = times * block.block.count
@@ -155,6 +161,7 @@ def _stage_bounds(plan: Plan, runs: Mapping[str, int]) -> list[StageBound]:
             mac_s, other_s = _busiest_s(stage)
             compute_s = max(_compute_s(stage, graph, machine), mac_s)
             vector_s = max(_vector_s(stage, machine), other_s)
+            inside = stage_least(stage).times(count)
             rows.append(
                 StageBound(
                     stage.path,
@@ -163,8 +170,8 @@ def _stage_bounds(plan: Plan, runs: Mapping[str, int]) -> list[StageBound]:
                     count * sum(o.live_points() for o in stage.ops if o.is_mac),
                     read,
                     write,
-                    _memory_ps(read + write, machine),
-                    int(count * compute_s * PS_PER_S),
+                    inside.memory_ps or _memory_ps(read + write, machine),
+                    max(int(count * compute_s * PS_PER_S), inside.compute_ps),
                     int(count * vector_s * PS_PER_S),
                     count * communication_ps(stage) if runs else None,
                 )
@@ -172,15 +179,16 @@ def _stage_bounds(plan: Plan, runs: Mapping[str, int]) -> list[StageBound]:
     return rows
 
 
-def _moved(graph: OpGraph, stage: Stage, seen: set[str], runs: int) -> tuple[int, int]:
+def _moved(graph: OpGraph, stage: Stage, seen: set[tuple[str, str]], runs: int) -> tuple[int, int]:
     """Bytes read and written: of weights those of one run, of the KV cache those of all runs."""
     read = write = 0
     for op in stage.ops:
         for access in op.reads:
             role = graph.tensors[access.tensor].role
             times = {Role.WEIGHT: 1, Role.KV_CACHE: runs}.get(role, 0)
-            if times and access.tensor not in seen:
-                seen.add(access.tensor)
+            key = access.tensor, op.split_for  # parts of an op reach different elements
+            if times and key not in seen:
+                seen.add(key)
                 read += times * graph.touched_bytes(access)
         for access in op.writes:
             if graph.tensors[access.tensor].role is Role.KV_CACHE:
@@ -237,7 +245,7 @@ def _rate_s(op: Op, units: list[VectorEngine]) -> float:
     """Seconds of one vector op on all units together."""
     live = op.live_points()
     per_s = 0.0
-    for unit in units:
+    for unit in (unit for unit in units if unit.can_run(op)):
         cycles = unit.cycles(*unit.lane_cycles(op), np.array([live]), np.array([op.rows()]))
         per_s += unit.clock_hz / max(1, int(cycles[0]) - 1)  # less one: tiles round up
     return 1.0 / per_s if per_s else 0.0

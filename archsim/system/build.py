@@ -6,18 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archsim.components.base import Engine, MacEngine, engines
-from archsim.core.errors import InputError, nearest
+from archsim.core.errors import InputError
 from archsim.energy.table import EnergyTable, load_table
 from archsim.interconnect.base import Link, links
 from archsim.interconnect.dma import Dma
 from archsim.ir.parallel import ParallelPlan
 from archsim.memory.base import Memory, memories
+from archsim.system.binding import bind
+from archsim.system.build_names import dangling, names_exist
 from archsim.system.network_port import NetworkPort, port_between
 from archsim.system.on_chip import OnChip
 from archsim.system.on_chip_build import chip_network
+
+if TYPE_CHECKING:
+    from archsim.system.dispatch import Dispatcher
 
 # classes that a selector may name for several op classes at once
 FAMILIES = {
@@ -38,6 +43,7 @@ class Machine:
     table: EnergyTable
     port: NetworkPort | None = None  # to the network between chips, where there is one
     noc: OnChip | None = None  # the network on the chip, where one is described
+    dispatcher: Dispatcher | None = None  # where the ops of its graph run, once it has one
 
     @property
     def devices(self) -> int:
@@ -56,8 +62,8 @@ class Machine:
 
     @cached_property
     def tiers(self) -> tuple[Memory, ...]:
-        """The memories behind the chip, the fastest first."""
-        return _tiers(self.memories)
+        """The memories behind the chip, the fastest first, as their own DMAs let them be."""
+        return _tiers(self.memories, self.links)
 
     @property
     def dram(self) -> Memory:
@@ -79,6 +85,10 @@ class Machine:
         """The mover between that and the chip."""
         found = _mover(self.links, self.dram.name, self.sram.name)
         return found or next(x for _, x in sorted(self.links.items()) if isinstance(x, Dma))
+
+    def bytes_per_s_from(self, memory: str) -> float:
+        """Peak rate at which data of a memory come nearer to the chip."""
+        return _rate(self.memories[memory], self.links)
 
     def mover(self, source: str, target: str) -> Dma:
         """The DMA between two memories, whichever way it was described."""
@@ -137,9 +147,15 @@ def selects(ops: str | Sequence[str], path: str, op_class: str) -> bool:
     for word in [ops] if isinstance(ops, str) else ops:
         if word in ("*", op_class) or op_class in FAMILIES.get(word, ()):
             return True
-        if fnmatchcase(path, word):
+        if fnmatchcase(path, word) or ("@" in path and fnmatchcase(_unsplit(path), word)):
             return True
     return False
+
+
+def _unsplit(path: str) -> str:
+    """The path of an op of which another is a part: parts bear their engine's name behind it."""
+    block, slash, op = path.rpartition("/")
+    return f"{block}{slash}{op.partition('@')[0]}"
 
 
 def build(spec: Any) -> Machine:
@@ -152,7 +168,7 @@ def build(spec: Any) -> Machine:
 
     def hertz(owner: str, clock: str) -> float:
         if clock not in clocks:
-            raise _dangling(f"{owner}.clock", "clock", clock, clocks)
+            raise dangling(f"{owner}.clock", "clock", clock, clocks)
         if clocks[clock] < 1:
             raise InputError(
                 f"clocks.{clock} is slower than 1 Hz",
@@ -173,9 +189,10 @@ def build(spec: Any) -> Machine:
     }
     movers = {name: links.get(s.kind)(name, s) for name, s in spec.interconnect.items()}
     _need(mems)
-    _names_exist(spec, mems, units, movers)
+    names_exist(spec, mems, units, movers)
     _join(mems, movers)
     table = _table(spec)
+    bind(units, mems, table)
     noc = chip_network(movers, mems, units, table)
     return Machine(spec, mems, units, movers, table, port_between(movers, table), noc)
 
@@ -206,9 +223,17 @@ def _need(mems: dict[str, Memory]) -> None:
             )
 
 
-def _tiers(mems: Mapping[str, Memory]) -> tuple[Memory, ...]:
+def _tiers(mems: Mapping[str, Memory], movers: Mapping[str, Link]) -> tuple[Memory, ...]:
     off = [m for _, m in sorted(mems.items()) if m.off_chip]
-    return tuple(sorted(off, key=lambda m: -m.peak_bytes_per_s))
+    return tuple(sorted(off, key=lambda m: -_rate(m, movers)))
+
+
+def _rate(memory: Memory, movers: Mapping[str, Link]) -> float:
+    """Bytes a second that leave a memory: its own, or what the fastest of its DMAs is given."""
+    dmas = [x.spec for x in movers.values() if isinstance(x, Dma)]
+    given = [x.bandwidth for x in dmas if x.from_ == memory.name and x.bandwidth is not None]
+    most = max((x.bytes_per_s(memory.clock_hz) for x in given), default=float("inf"))
+    return float(min(memory.peak_bytes_per_s, most))
 
 
 def _mover(movers: Mapping[str, Link], one: str, other: str) -> Dma | None:
@@ -224,7 +249,7 @@ def _join(mems: Mapping[str, Memory], movers: dict[str, Link]) -> None:
 
     They keep up with the memories they join; a description that gives any keeps its own.
     """
-    tiers = _tiers(mems)
+    tiers = _tiers(mems, movers)
     chip = min(n for n, m in mems.items() if not m.off_chip)
     alone = len(tiers) == 1 and any(isinstance(x, Dma) for x in movers.values())
     if not alone and _mover(movers, tiers[0].name, chip) is None:
@@ -238,43 +263,3 @@ def _add(movers: dict[str, Link], name: str, source: str, target: str) -> None:
     while name in movers:
         name += "_"
     movers[name] = Dma(name, Dma.Spec.model_validate({"from": source, "to": target}))
-
-
-def _names_exist(
-    spec: Any, mems: dict[str, Memory], units: dict[str, Engine], movers: dict[str, Link]
-) -> None:
-    named = [(f"dispatch[{i}].run_on", rule.run_on) for i, rule in enumerate(spec.dispatch)]
-    named += [(f"mapping[{i}].on", rule.on) for i, rule in enumerate(spec.mapping) if rule.on]
-    for path, name in named:
-        if name not in units:
-            raise _dangling(path, "engine", name, units)
-    for role in ("weights", "kv_cache", "activations"):
-        for name in getattr(spec.placement, role):
-            if name not in mems:
-                raise _dangling(f"placement.{role}", "memory", name, mems)
-            if role != "activations" and not mems[name].off_chip:
-                raise InputError(
-                    f"placement.{role} names {name}, but {role} lie in a dram",
-                    code="E202",
-                    help=f"{role}: [{min(n for n, m in mems.items() if m.off_chip)}]",
-                    details={"path": f"placement.{role}"},
-                )
-    for name, unit in units.items():
-        memory = unit.spec.memory
-        if memory is not None and memory not in mems:
-            raise _dangling(f"engines.{name}.memory", "memory", memory, mems)
-    for name, link in movers.items():
-        if isinstance(link, Dma):
-            for end in (link.spec.from_, link.spec.to):
-                if end not in mems:
-                    raise _dangling(f"interconnect.{name}", "memory", end, mems)
-
-
-def _dangling(path: str, what: str, name: str, known: Any) -> InputError:
-    close = nearest(name, known)
-    return InputError(
-        f'{path} names {what} "{name}", which does not exist',
-        code="E201",
-        help=f"names: {', '.join(known)}" + (f'; did you mean "{close}"?' if close else ""),
-        details={"path": path},
-    )

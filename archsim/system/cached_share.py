@@ -30,9 +30,12 @@ class ResidencyRule(Spec):
     of: str
     """`weights`, `kv_cache`, or a glob on names of tensors such as `*.ffn.*`."""
 
-    policy: Policy
+    policy: Policy = "pinned"
     """What lies there stays, and the same share of each tensor does (as without a rule); or whole
     tensors come and go: the one used longest ago gives way, or the one needed again last."""
+
+    memories: tuple[str, ...] = ()
+    """Memories that may hold them, the first one preferred. Default: those of their role."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,12 @@ class Found:
     held_bytes: int
 
 
-def policy_of(rules: Sequence[ResidencyRule], class_name: str, tensor: str) -> Policy:
-    """The policy of a tensor of a class."""
+def rule_of(rules: Sequence[ResidencyRule], class_name: str, tensor: str) -> ResidencyRule:
+    """The rule of a tensor of a class: the first that matches, or one that says nothing."""
     for rule in rules:
         if rule.of == class_name or fnmatchcase(tensor, rule.of):
-            return rule.policy
-    return "pinned"
+            return rule
+    return ResidencyRule(of=tensor)
 
 
 def idle_rules(rules: Sequence[ResidencyRule], graph: OpGraph) -> list[int]:

@@ -8,10 +8,18 @@ from archsim.core.errors import Infeasible
 from archsim.core.units import format_bytes
 from archsim.ir.graph import OpGraph
 from archsim.ir.tensor import Role, Tensor
+from archsim.memory.base import Memory
 from archsim.system.build import Machine
 from archsim.system.place import StagedBlock
 from archsim.system.residency import most_live_bytes
 from archsim.system.tier_classes import fewer, under_way
+
+
+def room_key(memory: Memory) -> str:
+    """The key of a description that gives a memory more room: stacks, where they say how much."""
+    spec = memory.spec
+    stacked = getattr(spec, "standard", None) is not None and spec.capacity is None
+    return f"memory.{memory.name}.{'stacks' if stacked else 'capacity'}"
 
 
 def check_capacity(
@@ -66,7 +74,7 @@ def check_capacity(
             f"(short by {format_bytes(total - dram.capacity_bytes)})",
             code="E401",
             help=f"{parts}; {fewer(held)}narrower dtypes, a smaller batch, or "
-            f"--set memory.{dram.name}.capacity=...",
+            f"--set {room_key(dram)}=...",
             details={"need_bytes": need, "capacity_bytes": dram.capacity_bytes},
         )
     return need

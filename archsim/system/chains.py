@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from archsim.components.base import VectorEngine
+from archsim.components._pim import PimEngine
+from archsim.components.base import Engine, VectorEngine
+from archsim.core.errors import InputError
 from archsim.ir.graph import Block
 from archsim.ir.op import Kind, Op
 from archsim.system.build import Machine
 from archsim.system.rules import engine_of, rule_option
+
+INSIDE = "attention_pim"  # template of a whole attention whose products run inside a memory
 
 
 def attention_chain(
@@ -26,6 +30,39 @@ def attention_chain(
         chain += nexts
     same = block.ops[at].ranks["B"] == block.ops[chain[-1]].ranks["B"]
     return chain if same else []  # scores of all heads in one product are no problem of a head
+
+
+def _scores(block: Block, chain: Sequence[int]) -> bool:
+    """True for a chain of a forward pass."""
+    return block.ops[chain[0]].op_class == "attention_score"
+
+
+def softmax_lanes(
+    machine: Machine, block: Block, chain: Sequence[int], used: set[str]
+) -> VectorEngine:
+    """The engine of the softmax of an attention that is one stage.
+
+    Raises:
+        InputError: E201 where it is no vector unit.
+    """
+    op = block.ops[chain[1]]
+    unit = engine_of(machine, f"{block.name}/{op.name}", op, used)
+    if not isinstance(unit, VectorEngine):
+        path = f"{block.name}/{block.ops[chain[0]].name}"
+        raise InputError(f"{path}: its softmax needs a vector unit", code="E201")
+    return unit
+
+
+def lanes_beside(
+    machine: Machine, block: Block, chain: Sequence[int], engine: Engine, used: set[str]
+) -> VectorEngine | None:
+    """The engine of the softmax where both products of an attention run inside one memory."""
+    if not isinstance(engine, PimEngine) or not chain or not _scores(block, chain):
+        return None
+    value = block.ops[chain[-1]]
+    if engine_of(machine, f"{block.name}/{value.name}", value, used) is not engine:
+        return None
+    return softmax_lanes(machine, block, chain, used)
 
 
 def outputs(op: Op) -> int:
@@ -60,6 +97,8 @@ def tail_of(
         nexts = set(readers.get(tail, []))
         if len(nexts) != 1 or tail in outside or len(last.writes) != 1:
             break
+        if last.writes[0].touched is not None:
+            break  # others write the rest of it
         (place,) = nexts
         last = block.ops[place]
         ready = all(writer.get(a.tensor, -1) <= at or a.tensor == tail for a in last.reads)

@@ -18,6 +18,7 @@ from archsim.ir.op import Access, Op
 from archsim.ir.tensor import Role
 from archsim.system.build import Machine
 from archsim.system.expert_cache import ExpertCache, missed_share
+from archsim.system.inside import ops_inside
 
 if TYPE_CHECKING:
     from archsim.system.place import Plan, Stage
@@ -118,19 +119,28 @@ def tier_bytes(plan: Plan, runs: Mapping[str, int] | None = None) -> dict[str, i
     """
     graph, machine, homes = plan.graph, plan.machine, plan.homes
     total = {m.name: 0 for m in machine.tiers}
+    inside = ops_inside(plan)
+    network: dict[str, str] = {}  # that a tensor is counted for
     for block in graph.blocks:
         for side, roles in (
             ("reads", (Role.WEIGHT, Role.KV_CACHE)),
             ("writes", (Role.KV_CACHE,)),
         ):
-            most: dict[str, tuple[int, int]] = {}  # touched, and of that fetched
+            most: dict[tuple[str, str], tuple[int, int]] = {}  # touched, and of that fetched
             for op in block.ops:
+                if side == "reads" and (block.name, op.name) in inside:
+                    continue  # its matrices do not move
                 for access in getattr(op, side):
                     if graph.tensors[access.tensor].role in roles:
                         some = fetched_bytes(graph, homes.experts, block.name, op, access)
                         size = graph.touched_bytes(access), some
-                        most[access.tensor] = max(most.get(access.tensor, (0, 0)), size)
-            for name, (touched, some) in most.items():
+                        key = access.tensor, op.split_for
+                        most[key] = max(most.get(key, (0, 0)), size)
+            for (name, part_of), (touched, some) in most.items():
+                if network.setdefault(name, block.network) != block.network:
+                    continue  # networks that share a tensor may read it together
+                if part_of and (name, "") in most:
+                    continue  # of a whole op that reaches the same
                 near = touched
                 away = homes.far.get(name, ()) if side == "reads" else homes.written_to(name)
                 times = block.count

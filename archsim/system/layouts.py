@@ -34,6 +34,35 @@ class KvLayout(Spec):
     """Pages lie anywhere (default), as after a while of serving, or one behind the other."""
 
 
+InBanks = Literal["row", "column", "interleaved"]
+
+
+class InsideLayout(Spec):
+    """How matrices lie that an engine inside a memory multiplies by, where they lie.
+
+    `row`: outputs are dealt over banks, what each sums lies along rows; `column`: what is summed is
+    dealt over banks, and parts are added behind; `interleaved`: outputs share a row.
+    """
+
+    weights: InBanks | None = None
+    """Weights. Default: as one vector takes the least time with a matrix of that shape."""
+
+    keys: InBanks | None = None
+    """Cached keys. Default: interleaved where a sum is shorter than a row of a bank, else by rows,
+    whatever the context, for they stay where they are while it grows."""
+
+    values: InBanks | None = None
+    """Cached values. Default: as keys; where they are the keys' own tensor, by columns."""
+
+    values_over: PositiveInt | None = None
+    """Channels that values of a head lie over at most. Default: as many as make the fullest
+    emptiest."""
+
+    gather: bool = False
+    """Whether new values wait until they fill an access; else (default) the access around each is
+    read and written again, for what a unit sums lies side by side."""
+
+
 class Layout(Spec):
     """How tensors lie in memories that have banks."""
 
@@ -46,6 +75,9 @@ class Layout(Spec):
 
     kv_cache: KvLayout = KvLayout()
     """Keys and values."""
+
+    inside: InsideLayout = InsideLayout()
+    """Matrices of engines inside a memory."""
 
 
 def matrix(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from archsim.components.base import Engine, KernelEngine, VectorEngine
 from archsim.components.systolic_array import SystolicArray
-from archsim.core.errors import InputError
 from archsim.core.units import PS_PER_S
 from archsim.dataflows.base import covers_attention
 from archsim.ir.collective_mapping import CollectiveMapping
@@ -20,15 +19,23 @@ from archsim.ir.nest import NestMapping
 from archsim.ir.nest_fused import FusedNest
 from archsim.ir.op import Access, Op
 from archsim.ir.partition import Partition
+from archsim.ir.pim import PimMapping
 from archsim.ir.region import RegionMapping
 from archsim.ir.stream_mapping import StreamMapping
 from archsim.system.build import Machine
-from archsim.system.chains import attention_chain, tail_of
+from archsim.system.chains import (
+    INSIDE,
+    attention_chain,
+    lanes_beside,
+    softmax_lanes,
+    tail_of,
+)
 from archsim.system.flash_backward_chain import FLASH, kept_chain, leaves_of
 from archsim.system.fused_nest_chain import FUSED, fused_ops
 from archsim.system.homes import Homes
 from archsim.system.mapper_record import Searched
 from archsim.system.mapper_rule import AUTO
+from archsim.system.pim_laid import Laid
 from archsim.system.region_cut import cautious, regions, takes
 from archsim.system.rules import engine_of, rule_option
 
@@ -38,7 +45,7 @@ ACTIVATION_SHARE = 0.5  # of the on-chip memory that resident activations may ta
 
 AnyMapping = (
     Mapping | NestMapping | FlashMapping | KernelMapping | RegionMapping | StreamMapping
-    | CollectiveMapping | FlashBackwardMapping | FusedNest
+    | CollectiveMapping | FlashBackwardMapping | FusedNest | PimMapping
 )  # fmt: skip
 
 
@@ -124,6 +131,7 @@ class Plan:
         dram_bytes: bytes held behind the chip, by role.
         homes: where tensors lie that the nearest memory does not hold.
         unmatched: dispatch and mapping rules that no op matched.
+        laid: tensors that lie as an engine inside a memory wants them.
         pod: plans of all devices, of which this is the first; None for a machine of one.
     """
 
@@ -137,6 +145,7 @@ class Plan:
     accumulator_bits: int
     unmatched: tuple[str, ...] = field(default=())
     homes: Homes = field(default_factory=Homes)
+    laid: MappingType[str, Laid] = field(default_factory=dict)
     pod: Pod | None = None
 
     @property
@@ -204,13 +213,13 @@ def _stages(
         asked = rule_option(machine, path, op, "dataflow", used) if attention else None
         if kept or (asked == AUTO and isinstance(engine, SystolicArray | KernelEngine)):
             asked = FLASH
-        if asked and covers_attention(asked):
+        if unit := lanes_beside(machine, block, attention, engine, used):
+            template, vector, ops = INSIDE, unit, [block.ops[j] for j in attention]
+            done.update(attention)
+        elif asked and covers_attention(asked):
             template, ops = asked, [block.ops[j] for j in attention]
             done.update(attention)
-            unit = engine_of(machine, f"{block.name}/{ops[1].name}", ops[1], used)
-            if not isinstance(unit, VectorEngine):
-                raise InputError(f"{path}: its softmax needs a vector unit", code="E201")
-            vector = unit
+            vector = softmax_lanes(machine, block, attention, used)
         elif fused := fused_ops(graph, machine, block, i, (readers, writer, outside), used):
             template, (places, vector) = FUSED, fused
             ops = [block.ops[j] for j in places]

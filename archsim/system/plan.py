@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
+from archsim.components._pim import PimEngine
 from archsim.components.base import KernelEngine, MacEngine, VectorEngine
 from archsim.components.spatial_array import SpatialArray
 from archsim.core.errors import Infeasible, InputError, Unmappable
@@ -22,6 +23,7 @@ from archsim.system.capacity import check_capacity
 from archsim.system.cascade import cascade_stage, is_cascade
 from archsim.system.cascade_linear import is_linear, linear_stage
 from archsim.system.collective_stage import collective_stage
+from archsim.system.dispatch import dispatched
 from archsim.system.expert_cache import cache_experts
 from archsim.system.flash import flash_stage
 from archsim.system.flash_backward import backward_stage, is_backward
@@ -33,6 +35,9 @@ from archsim.system.nest_matrix import matrix_mapping
 from archsim.system.nest_stage import nest_stage
 from archsim.system.nest_written import refuse_elsewhere, written
 from archsim.system.parameters import is_parameter
+from archsim.system.pim_held import settle_inside
+from archsim.system.pim_laid import laid_inside
+from archsim.system.pim_stage import pim_stage
 from archsim.system.place import (
     PAGES,
     Plan,
@@ -44,9 +49,12 @@ from archsim.system.region_stage import is_region, region_stage
 from archsim.system.residency import choose_resident
 from archsim.system.room import Room, no_rate
 from archsim.system.rules import rule_option
+from archsim.system.split import split_ops
+from archsim.system.split_heads import head_groups
 from archsim.system.stream import stream_stage
 from archsim.system.tiers import settle
 from archsim.system.tiles import best_tiles, likeness
+from archsim.system.unmatched import unmatched
 from archsim.system.unsuited import unsuited
 
 
@@ -59,8 +67,15 @@ def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32, held: in
         Infeasible: when the model does not fit the memories, or no tile fits on chip.
         Unsupported: when no engine runs an op.
     """
+    heard: set[str] = set()
+    machine = dispatched(machine, graph)
+    graph = head_groups(graph, machine, heard)
+    machine = dispatched(machine, graph)
+    graph = split_ops(graph, machine)
+    machine = dispatched(machine, graph)
     kept_for = keep_statistics(graph, machine)
     graph, experts = cache_experts(kept_for, machine.spec.placement.experts)
+    machine = dispatched(machine, graph)
     blocks, used = stage_blocks(graph, machine, accumulator_bits)
     resident, resident_bytes = choose_resident(graph, machine, blocks)
     kept = resident | _inside(blocks)
@@ -76,8 +91,8 @@ def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32, held: in
     for block in blocks:
         stages = tuple(_chosen(stage, room) for stage in block.stages)
         staged.append(StagedBlock(block.block, stages))
-    rules = [f"dispatch[{i}]" for i in range(len(machine.spec.dispatch))]
-    rules += [f"mapping[{i}]" for i in range(len(machine.spec.mapping))]
+    homes, need = settle_inside(staged, graph, machine, homes, need)
+    used |= heard
     found = idle_rules(machine.spec.placement.residency, graph)
     idle = [f"placement.residency[{i}]" for i in found]
     return Plan(
@@ -89,8 +104,9 @@ def place(graph: OpGraph, machine: Machine, accumulator_bits: int = 32, held: in
         stream_bytes=stream,
         dram_bytes=need,
         accumulator_bits=accumulator_bits,
-        unmatched=(*(r for r in rules if r not in used), *idle),
+        unmatched=(*unmatched(machine, graph, used), *idle),
         homes=homes,
+        laid=laid_inside(staged, graph, machine),
     )
 
 
@@ -123,6 +139,7 @@ def _mapped(stage: Stage, room: Room) -> Stage:
     ways = (
         (stage.ops[0].collective is not None, collective_stage),
         (stage.ops[0].stream is not None, stream_stage),
+        (isinstance(stage.engine, PimEngine), pim_stage),
         (is_cascade(stage.template), cascade_stage),  # before kernels: those have none of their own
         (isinstance(stage.engine, KernelEngine), kernel_stage),
         (is_fused(stage), fused_nest_stage),

@@ -12,6 +12,7 @@ from archsim.system.build import Machine
 from archsim.system.degraded import odd_plans, with_faults
 from archsim.system.place import Plan, Pod
 from archsim.system.plan import place
+from archsim.system.split_batch import sub_batches, with_sub_batches
 
 
 def place_all(
@@ -32,12 +33,14 @@ def place_all(
         with_faults(machine)  # has none: there are no others
         if parallel is not None and parallel.devices > 1:
             raise _lonely(machine, parallel)
-        return place(graph, machine, accumulator_bits)
+        return place(sub_batches(graph, machine), machine, accumulator_bits)
     try:
         divided = partition(graph, parallel, machine.devices)
     except InputError as error:
         error.details.setdefault("path", "parallel")
         raise
+    shares = tuple(with_sub_batches(share, machine) for share in divided.shares)
+    divided = replace(divided, shares=shares)
     joined = with_faults(machine.joined(divided.plan))
     try:
         plans = tuple(_placed(share, joined, accumulator_bits) for share in divided.shares)

@@ -49,7 +49,7 @@ def written(
     """The rows of a class, and what its memories with banks cost."""
     pages = Tagged(book, one.about.meetings) if one.about.meetings else book
     costs = None if streams is None else BankCost(pages, one.plan, streams, exact=exact)
-    own = Shared(pages, costs, shared.stages, shared.repeats)
+    own = Shared(pages, costs, shared.stages, shared.repeats, shared.order)
     if len(one.plan.graph.networks) > 1:
         return side_by_side(one.plan, own), costs
     return turned(Sequencer(one.plan, own), one.plan, one.share), costs

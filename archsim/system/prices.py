@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from archsim.components._pim import PimEngine
 from archsim.ir.record import Price
 from archsim.system.build import Machine
 
 # counts that measure and spend nothing
-FREE = {"array", "bound", "skipped", "staging", "sent", "vector.points", "vector.cycles"}
+FREE = {"array", "bound", "inside", "skipped", "staging", "sent", "vector.points", "vector.cycles"}
 
 
 def price(machine: Machine, key: str) -> Price | None:
@@ -30,6 +31,10 @@ def price(machine: Machine, key: str) -> Price | None:
         memory = machine.memories[owner]
         row = machine.table.of(memory.energy_class(), action_there.partition(".")[0])
         component = owner
+    elif kind == "pim":
+        engine = machine.engines[owner]
+        assert isinstance(engine, PimEngine)
+        row, component = engine.price(machine.table, action_there), owner
     elif kind == "reopen":
         row, component = machine.table.of(machine.memories[owner].energy_class(), kind), owner
     elif kind == "dma":

@@ -23,10 +23,12 @@ from archsim.ir.record import (
 )
 from archsim.ir.region import RegionMapping
 from archsim.ir.tensor import DType
+from archsim.system.dispatch_record import dispatch_records
 from archsim.system.expert_cache import expert_records
 from archsim.system.homes import tier_bytes
 from archsim.system.nest_stage import busy_pct, cells_used
 from archsim.system.on_chip_record import floor_record, short_buffers
+from archsim.system.pim_record import pim_records
 from archsim.system.place import Plan, Stage
 from archsim.system.prices import price
 from archsim.system.record_pod import (
@@ -68,6 +70,7 @@ def record(plan: Plan, bound: BoundRecord, timed: Timed | None) -> RunRecord:
         "memory": memory,
         "bound": bound,
         "unmatched": plan.unmatched,
+        "dispatch": dispatch_records(plan),
         "unheard": (
             *unheard(plan, _banked(timed), memory.tiers),
             *short_buffers(machine.noc, timed),
@@ -76,13 +79,15 @@ def record(plan: Plan, bound: BoundRecord, timed: Timed | None) -> RunRecord:
     if timed is None:
         return RunRecord(**common, time_ps=bound.ps, timed=False, simulated=False)  # type: ignore[arg-type]
     book, run = timed.schedule, timed.run
+    users = users_of(book, at)
     folds = run.folds if run else ()
     return RunRecord(
         **common,  # type: ignore[arg-type]
         time_ps=timed.time_ps,
         timed=True,
         simulated=run is not None,
-        stages=tuple(map(_stage, stages, repeats, paths, users_of(timed.schedule, at))),
+        stages=tuple(map(_stage, stages, repeats, paths, users)),
+        pims=pim_records(stages, repeats, paths, users, exact=book.routers),
         rows=rows,
         banks=book.banks,
         streams=tuple(stream_records(plan, book, run)),

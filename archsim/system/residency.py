@@ -97,7 +97,7 @@ def _lives(graph: OpGraph, blocks: Sequence[StagedBlock]) -> dict[str, list[tupl
     for i, block in enumerate(blocks):
         for j, stage in enumerate(block.stages):
             for name in stage.writes:
-                writes[name] = (i, j)
+                writes.setdefault(name, (i, j))  # parts of an op write portions of one
             for name in stage.reads:
                 reads.setdefault(name, []).append((i, j))
     carried = {after: before for b in blocks for before, after in b.block.carry}

@@ -16,6 +16,7 @@ from archsim.ir.flash_backward import FlashBackwardMapping
 from archsim.ir.kernel import KernelMapping
 from archsim.ir.nest import NestMapping
 from archsim.ir.nest_fused import FusedNest
+from archsim.ir.pim import PimMapping
 from archsim.ir.region import RegionMapping
 from archsim.ir.stream_mapping import StreamMapping
 from archsim.ir.tensor import Role
@@ -30,9 +31,12 @@ from archsim.system.mac_rows import MacWriter
 from archsim.system.meetings import exchange_writer
 from archsim.system.nest_rows import NestWriter
 from archsim.system.on_chip_cost import cross
+from archsim.system.pim_attention_rows import pim_writer
+from archsim.system.pim_record import exactly
 from archsim.system.place import PAGES, WINDOW, Plan, Stage, StagedBlock
 from archsim.system.region_rows import RegionWriter
 from archsim.system.rows import ISSUE, RETIRE, Book, Draft
+from archsim.system.split_pages import pages_beside, pages_of
 from archsim.system.staging import give_room, settle_depths, take_room
 from archsim.system.stream_rows import StreamWriter
 from archsim.system.vector_rows import VectorWriter
@@ -49,6 +53,7 @@ class Shared:
     costs: BankCost | None
     stages: list[Stage] = field(default_factory=list)
     repeats: list[int] = field(default_factory=list)
+    order: list[tuple[str, int]] = field(default_factory=list)  # in which networks are served
 
 
 Pieces = list[list[Loop | Leaf]]  # of each stage of a block: its rows, issue to retirement
@@ -66,6 +71,7 @@ class Sequencer:
         self.retire = self.book.unit(f"retire{self.tag}", RETIRE)
         self.window = self.book.channel(f"window{self.tag}", self.issue, self.retire, WINDOW)
         self.pages = self.book.channel(f"pages{self.tag}", self.issue, self.retire, PAGES)
+        self.beside = pages_beside(plan)
         self.written: set[str] = set()
         self.times = 1  # runs of what is being written
 
@@ -104,9 +110,11 @@ class Sequencer:
         self, block: StagedBlock, base: int, count: int
     ) -> tuple[list[Loop | Leaf], Pieces, list[Loop | Leaf]]:
         """What comes before a block's iterations, one of them stage by stage, and what after."""
+        graph = self.plan.graph
+        stages = [exactly(s, graph) for s in block.stages] if self.costs else block.stages
         writers = [
             writer_of(stage, self.book)(self.book, self.plan, stage, base + j)
-            for j, stage in enumerate(block.stages)
+            for j, stage in enumerate(stages)
         ]
         parts: list[Part] = []
         entries: list[list[Draft]] = []
@@ -268,9 +276,7 @@ class Sequencer:
         return row
 
     def _pages(self, stage: Stage) -> int:
-        if stage.exclusive:
-            return PAGES
-        return min(PAGES, -(-stage.room_bytes // self.plan.page_bytes))
+        return pages_of(stage, self.plan.page_bytes, self.beside)
 
 
 def writer_of(stage: Stage, book: Book) -> type[Writer]:
@@ -286,6 +292,7 @@ def writer_of(stage: Stage, book: Book) -> type[Writer]:
         (FlashMapping, FlashWriter),
         (FlashBackwardMapping, FlashBackwardWriter),
         (RegionMapping, RegionWriter),
+        (PimMapping, pim_writer(stage)),
     )
     plain = MacWriter if stage.ops[0].is_mac else VectorWriter
     return next((w for kind, w in writers if isinstance(stage.mapping, kind)), plain)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from archsim.core.errors import Unsupported
 from archsim.sim.program import Leaf, Loop
-from archsim.system.place import Plan, Stage
+from archsim.system.place import Plan
 from archsim.system.rows import Book
 from archsim.system.sequence import Pieces, Sequencer, Shared
+from archsim.system.split_lanes import served_by
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,14 @@ def side_by_side(plan: Plan, shared: Shared) -> list[Loop | Leaf]:
                 rows = sequencer.once(block, base)
                 pieces[network] += rows
                 turns[network] += [
-                    Turn(network, _engines(stage), busiest_ps(shared.book, piece))
+                    Turn(network, served_by(plan, stage), busiest_ps(shared.book, piece))
                     for stage, piece in zip(block.stages, rows, strict=True)
                 ]
-    return [node for network, i in served(list(turns.values())) for node in pieces[network][i]]
-
-
-def _engines(stage: Stage) -> tuple[str, ...]:
-    return (stage.engine.name, *((stage.vector.name,) if stage.vector else ()))
+    order = served(list(turns.values()))
+    if sorted(order) != sorted(shared.order):
+        shared.order[:] = order
+    # devices of a pod that are not alike keep one order, so that each meets the others in turn
+    return [node for network, i in shared.order for node in pieces[network][i]]
 
 
 def busiest_ps(book: Book, nodes: Sequence[Loop | Leaf]) -> int:

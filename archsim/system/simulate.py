@@ -19,6 +19,7 @@ from archsim.system.bank_cost import Streams
 from archsim.system.place import Plan, Pod
 from archsim.system.rows import ISSUE
 from archsim.system.schedule import Schedule, schedule, schedule_to_run, sequenced
+from archsim.system.split_lanes import parts_at_once
 from archsim.system.stream_stuck import streams_of, stuck
 
 Ints = NDArray[np.int64]
@@ -114,6 +115,7 @@ def executions(book: Schedule) -> Ints:
 def _analytic(plan: Plan) -> Timed:
     """Each stage takes as long as its launch and its busiest resource; stages follow each other.
 
+    Parts of an op that a rule split run at once, so that they are one stage here.
     A stage is launched before anything of it moves, so that nothing hides it. Of devices that run
     one share, and of shares of one pipeline stage, which run side by side, the slowest counts. Of
     the stages of a pipeline the slowest counts, and one microbatch of each of the others: while
@@ -124,12 +126,13 @@ def _analytic(plan: Plan) -> Timed:
     count = executions(book)
     busy: dict[int, dict[str, list[int]]] = {}
     alone = np.zeros(len(program.rows), dtype=np.int64)
+    at_once = parts_at_once(book.stages, book.class_of)
     for i, row in enumerate(program.rows):
         unit = program.units[row.unit]
         if unit.role == ISSUE:
             alone[i] = int(count[i]) * row.dur_ps
             continue
-        busy.setdefault(row.op, {}).setdefault(unit.timeline or unit.name, []).append(i)
+        busy.setdefault(at_once[row.op], {}).setdefault(unit.timeline or unit.name, []).append(i)
     for resources in busy.values():
         rows = max(
             resources.values(), key=lambda r: sum(int(count[i]) * program.rows[i].dur_ps for i in r)

@@ -27,6 +27,7 @@ from archsim.system.layouts import Layout
 from archsim.system.mapper_rule import Template, or_auto, says_auto, spread, unsaid
 from archsim.system.nest_rule import NestRule, expand
 from archsim.system.paged_cache import PageRule
+from archsim.system.split_rule import Interleave
 
 SCHEMA = "archsim.hardware/1"
 
@@ -54,7 +55,8 @@ class Placement(Spec):
     """The KV cache in whole pages. Default: what spills is the same share of each sequence."""
 
     residency: tuple[ResidencyRule, ...] = ()
-    """Tensors that come and go in the nearest dram under a policy; the next ones hold them."""
+    """Tensors with memories of their own, or that come and go in the nearest dram under a policy;
+    the next ones hold these."""
 
     prefetch_stages: PositiveInt | None = None
     """Stages whose data may be on their way from further memories at once. Default: as many as
@@ -93,6 +95,11 @@ class MappingRule(Spec):
     weights: Literal["along", "first"] | None = None
     """When weights of a product on a systolic array come: along with its arithmetic (default), or
     all of them before it, where they fit on chip at once and the rest takes no longer for it."""
+
+    head_groups: PositiveInt | None = None
+    """Most groups of heads in which an attention inside a memory is run, each with its part of the
+    products before and behind it: the next group's beside the attention of this one. As many as the
+    heads divide into. Default: all heads as one."""
 
     objective: Literal["latency", "energy", "edp", "traffic", "compute"] | None = None
     """What tile sizes minimise: time (default), array cycles before anything else (`compute`), or,
@@ -177,6 +184,9 @@ class HardwareBase(Spec):
 
     dispatch: tuple[DispatchRule, ...] = ()
     """Which engine runs which op."""
+
+    interleave: Interleave | None = None
+    """A decode batch in parts that run side by side. Default: all sequences run as one."""
 
     mapping: tuple[MappingRule, ...] = Field(default=(), json_schema_extra=or_auto)
     """How ops are mapped; `auto`: by the machine's own rules, with the mapper's search in place of

@@ -14,7 +14,7 @@ from archsim.core.errors import Infeasible, InputError
 from archsim.core.units import format_bytes
 from archsim.ir.graph import OpGraph
 from archsim.system.build import Machine
-from archsim.system.cached_share import Policy, policy_of
+from archsim.system.cached_share import Policy, rule_of
 from archsim.system.expert_cache import ExpertCache
 from archsim.system.homes import Homes
 from archsim.system.paged_cache import PageRule, padded_bytes, page_tokens
@@ -74,12 +74,16 @@ def cached_classes(
     tensors: Sequence[tuple[str, int, int, Fraction]],
     order: Sequence[str],
 ) -> list[TensorClass]:
-    """The tensors of a class by their policy, those that are pinned first."""
+    """The tensors of a class by policy and memories: first those pinned where the class lies."""
     rules = machine.spec.placement.residency
-    groups: dict[Policy, list[tuple[str, int, int, Fraction]]] = {"pinned": []}
+    own = tuple(order)
+    groups: dict[tuple[Policy, tuple[str, ...]], list[tuple[str, int, int, Fraction]]] = {
+        ("pinned", own): []
+    }
     for one in tensors:
-        groups.setdefault(policy_of(rules, name, one[0]), []).append(one)
-    found = [TensorClass(name, tuple(order), groups.pop("pinned"))]
+        said = rule_of(rules, name, one[0])
+        groups.setdefault((said.policy, said.memories or own), []).append(one)
+    found = [TensorClass(name, own, groups.pop(("pinned", own)))]
     rule = machine.spec.placement.kv_pages
     if rule is not None and name == "kv_cache":
         tokens = page_tokens(rule, machine.spec)
@@ -88,9 +92,13 @@ def cached_classes(
             for tensor, copies, _, heat in found[0].tensors
         ]
         found[0].pages = rule, tokens
-    for policy, some in sorted(groups.items()):
-        away = _behind(machine, order, "placement.residency keeps tensors")
-        found.append(TensorClass(f"{name}_{policy}", away, some, policy=policy))
+    for (policy, memories), some in sorted(groups.items()):
+        if policy == "pinned":
+            found.append(TensorClass(f"{name}_in_{memories[0]}", memories, some))
+            continue
+        away = _behind(machine, memories, "placement.residency keeps tensors")
+        of = f"{name}_{policy}" if memories == own else f"{name}_{policy}_in_{memories[0]}"
+        found.append(TensorClass(of, away, some, policy=policy))
     return found
 
 

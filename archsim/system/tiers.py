@@ -24,6 +24,7 @@ from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING
 
+from archsim.components._pim import PimEngine
 from archsim.ir.graph import OpGraph
 from archsim.ir.op import Access
 from archsim.ir.tensor import TRAINING, Role
@@ -107,6 +108,12 @@ def _classes(
                 heat = Fraction(graph.touched_bytes(access), tensor.bytes)
                 old = tensors.get(access.tensor, (access.tensor, copies, tensor.bytes, heat))
                 tensors[access.tensor] = (*old[:3], max(old[3], heat))
+        for memory, names in _inside(graph, machine).items():
+            there = [tensors.pop(one) for one in names if one in tensors]
+            if memory in (listed or tiers) and there:
+                found.append(TensorClass(name, (memory,), there))
+            else:
+                tensors |= {one[0]: one for one in there}
         stacks = [one for one in tensors.values() if one[0] in experts.tensors]
         if stacks:
             found += expert_classes(machine, stacks, listed or tiers, experts)
@@ -118,6 +125,16 @@ def _classes(
             for one in cached:
                 one.times = held if role is Role.KV_CACHE else 1
             found += cached
+    return found
+
+
+def _inside(graph: OpGraph, machine: Machine) -> dict[str, list[str]]:
+    """Matrices of parts for engines inside memories behind the nearest, by memory."""
+    found: dict[str, list[str]] = {}
+    for _, op in graph.ops():
+        unit = machine.engines.get(op.split_for)
+        if isinstance(unit, PimEngine) and unit.memory.name != machine.dram.name:
+            found.setdefault(unit.memory.name, []).append(op.reads[1].tensor)
     return found
 
 

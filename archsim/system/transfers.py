@@ -23,6 +23,7 @@ class Transfer:
         pattern: Where tiles lie in the tensor; None when they follow each other.
         mover: Name of the DMA whose speed and setup are spent at this port; None where they are
             spent at the other end.
+        share: Of the bandwidth that it gets otherwise, where a layout made for others slows it.
     """
 
     memory: str
@@ -31,3 +32,4 @@ class Transfer:
     write: bool
     pattern: Pattern | None = None
     mover: str | None = None
+    share: float = 1.0

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from archsim.components._pim import PimEngine
 from archsim.components.base import Engine, KernelEngine, MacEngine
 from archsim.core.units import format_bytes
 from archsim.ir.record import TierRecord
 from archsim.memory.dram import Dram
 from archsim.system.build import Machine
-from archsim.system.layouts import Layout
+from archsim.system.layouts import InsideLayout, Layout
 from archsim.system.place import Plan
+from archsim.system.split_batch import whole_because
 from archsim.system.unheard_cascades import unheard_cascades
 from archsim.system.unheard_rules import unheard_rules
 
@@ -34,14 +36,23 @@ def unheard(
     machine = plan.machine
     yield from unheard_rules(plan)
     yield from unheard_cascades(plan)
+    stages = [stage for block in plan.blocks for stage in block.stages]
+    inside = {s.engine.memory.name for s in stages if isinstance(s.engine, PimEngine)}
     for name, memory in sorted(machine.memories.items()):
         if not isinstance(memory, Dram):
             continue
+        refreshes = name in inside  # engines inside it ask the controller whether it does
         for key in ("controller", "mapping"):
-            if getattr(memory.spec, key) is not None and name not in banked:
+            heard = name in banked or (key == "controller" and refreshes)
+            if getattr(memory.spec, key) is not None and not heard:
                 yield "W101", f"memory.{name}.{key} has no effect: {NO_BANKS}"
-    if machine.spec.layout != Layout() and not banked:
+    layout = machine.spec.layout
+    if layout != Layout(inside=layout.inside) and not banked:
         yield "W101", "layout has no effect: no memory's banks are simulated in this run"
+    if layout.inside != InsideLayout() and not plan.laid:
+        yield "W101", "layout.inside has no effect: nothing goes to an engine inside a memory"
+    if machine.spec.interleave is not None and len(plan.graph.networks) == 1:
+        yield "W101", f"interleave has no effect: {whole_because(plan)}"
     engines = {s.engine.name: s.engine for b in plan.blocks for s in b.stages if s.ops[0].is_mac}
     counts = getattr(machine.sram.spec, "interleave", None) is not None
     if counts and engines and all(isinstance(e, KernelEngine) for e in engines.values()):

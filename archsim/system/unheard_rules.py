@@ -12,10 +12,12 @@ from archsim.ir.op import Op
 from archsim.ir.region import RegionMapping
 from archsim.system.place import Plan, Stage
 from archsim.system.rules import rule_of
+from archsim.system.split_heads import in_group
 from archsim.system.unheard_search import unheard_search
 
 OF_TILES = ("dataflow", "cascade", "objective", "budget", "seed", "cache")  # a region's are its own
 
+WHOLE = "no attention is inside a memory, or its heads do not divide into groups"
 BESIDE = "no weights of a product on a systolic array fit on chip at once, or not without loss"
 
 
@@ -33,6 +35,10 @@ def unheard_rules(plan: Plan) -> Iterator[tuple[str, str]]:
             found = [stage for stage, op in _decided(plan, i, "weights") if op.is_mac]
             if found and not any(getattr(s.mapping, "ahead", False) for s in found):
                 yield "W101", f"mapping[{i}].weights has no effect: {BESIDE}"
+        if rule.head_groups is not None:
+            scores = [op for _, op in _decided(plan, i, "head_groups") if op.queries and op.is_mac]
+            if scores and not any(in_group(op) for op in scores):
+                yield "W101", f"mapping[{i}].head_groups has no effect: {WHOLE}"
         for option in OF_TILES if regions else ():
             stages = [stage for stage, _ in _decided(plan, i, option)]
             if stages and all(isinstance(stage.mapping, RegionMapping) for stage in stages):

@@ -12,6 +12,7 @@ from archsim.ir.reuse import segments
 from archsim.sim.program import Leaf
 from archsim.system.layouts import append_pattern
 from archsim.system.parameters import is_parameter
+from archsim.system.pim_append import laid
 from archsim.system.rows import Draft
 from archsim.system.writer import Node, Part, Writer, duration_ps
 
@@ -117,7 +118,8 @@ class VectorTail:
         row.reserve.append(channel)
         row.put.append(channel)
         where = append_pattern(self.graph, self.w.machine.spec.layout, access, size)
-        return self.w.store(storer, channel, access.tensor, "out", size, pattern=where)
+        stored = self.w.store(storer, channel, access.tensor, "out", size, pattern=where)
+        return laid(self.w, stored, access, size)
 
 
 class VectorWriter(Writer):

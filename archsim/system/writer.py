@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 
 from archsim.core.units import PS_PER_S
 from archsim.memory.layout import Pattern
 from archsim.sim.program import Leaf, Loop
 from archsim.system.homes import Lane
+from archsim.system.pim_laid import read_share
 from archsim.system.place import Plan, Stage
-from archsim.system.rows import COMPUTE, LOAD, STORE, Book, Draft
+from archsim.system.rows import LOAD, STORE, Book, Draft
+from archsim.system.split_lanes import own_lanes
 from archsim.system.staging import bring, direct_home, send
 from archsim.system.transfers import Transfer
 
@@ -57,6 +60,7 @@ class Writer:
         self.loose: dict[int, tuple[Lane, int]] = {}
         self.case: int | None = None  # ragged case whose rows are written, where they are apart
         self.staged_bytes: dict[Lane, int] | None = None  # of a run of the stage
+        self.shared_lanes: set[int] = set()  # units whose timeline sub-batches share
         self._channels: dict[str, int] = {}
 
     def write(self) -> Part:
@@ -66,7 +70,11 @@ class Writer:
     def unit(self, owner: str, verb: str) -> int:
         """A loader, storer or compute unit of an engine."""
         if verb == "compute":
-            return self.book.unit(owner, COMPUTE)
+            name, role, timeline = own_lanes(self.plan, self.stage, owner)
+            unit = self.book.unit(name, role, timeline)
+            if timeline:
+                self.shared_lanes.add(unit)
+            return unit
         role = STORE if verb == "store" else LOAD
         return self.book.unit(f"{owner}.{verb}", role, self.machine.dram.name)
 
@@ -79,7 +87,8 @@ class Writer:
 
     def draft(self, unit: int, dur_ps: int = 0, lag_ps: int = 0) -> Draft:
         """A row of this stage; remembers the first and the last of each unit."""
-        row = Draft(unit=unit, op=self.index, dur_ps=dur_ps, lag_ps=lag_ps)
+        least = 1 if unit in self.shared_lanes else 0  # a turn on a shared timeline takes time
+        row = Draft(unit=unit, op=self.index, dur_ps=max(least, dur_ps), lag_ps=lag_ps)
         self.part.first.setdefault(unit, row)
         self.part.last[unit] = row
         return row
@@ -111,9 +120,11 @@ class Writer:
             return self._load_direct(home, unit, channel, tensor, f"{role}.{operand}", size_bytes)
         self.need(unit, tensor)
         dma, dram = self.machine.dma, self.machine.dram
-        row = self.draft(unit, dma.transfer_ps(dram, size_bytes, efficiency), dram.latency_ps)
+        share = read_share(self.plan, tensor)
+        held_ps = ceil(dma.transfer_ps(dram, size_bytes, efficiency) / share)
+        row = self.draft(unit, held_ps, dram.latency_ps)
         if efficiency is None:
-            row.transfer = Transfer(dram.name, tensor, size_bytes, False, pattern, dma.name)
+            row.transfer = Transfer(dram.name, tensor, size_bytes, False, pattern, dma.name, share)
         row.reserve.append(channel)
         row.put.append(channel)
         row.counts = {

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from archsim.components._pim import PimEngine
 from archsim.components.base import Engine
 from archsim.core.errors import Unmappable
 from archsim.core.yamlio import load_spec
@@ -21,6 +22,7 @@ from archsim.ir.cascade_target import Tiling
 from archsim.ir.problem import problem
 from archsim.ir.target import Cost, Target, Tiles
 from archsim.memory.base import Memory
+from archsim.memory.dram import Dram
 from archsim.testing.attentions import attention_graph, problem_of
 from archsim.testing.cascades import cascade_target
 from archsim.testing.functional import execute
@@ -56,9 +58,12 @@ class EngineContract(PartContract):
     plugin: ClassVar[type[Engine]]
 
     def engine(self) -> Engine:
-        """The example, on a clock of 1 GHz."""
+        """The example, on a clock of 1 GHz, in a memory where it is built into one."""
         spec, _ = load_spec(self.plugin.example(), self.plugin.Spec)
-        return self.plugin("part", spec, 1e9)
+        part = self.plugin("part", spec, 1e9)
+        if isinstance(part, PimEngine):
+            part.bind(Dram("dram", load_spec(part.MEMORY, Dram.Spec)[0], 1e9))
+        return part
 
     def test_its_area_and_leakage_come_from_the_table(self) -> None:
         """Area is positive in every table, and silicon leaks."""

@@ -20,7 +20,8 @@ from archsim.testing.functional_attention import Floats
 from archsim.testing.functional_exchange import exchanged
 from archsim.testing.functional_heads import Heads
 from archsim.testing.functional_learning import Learning
-from archsim.testing.functional_slices import Model, Place, slots, weight_of
+from archsim.testing.functional_slices import Model, Place
+from archsim.testing.functional_weights import slots, weight_of
 
 __all__ = ["Device", "Model"]
 
@@ -126,6 +127,8 @@ class Device(Learning, Heads):
             return self._sums(op, self.now[name])
         if op.name.endswith("combine"):
             return self.now[name], self.stats[name]
+        if self.place.follows:  # it has nothing of what the first device broadcasts
+            return self.now.get(name)
         return self._keys(name) if axis == "context" else self.now[name]
 
     def _sums(self, op: Op, x: Floats) -> Floats:
@@ -248,15 +251,19 @@ class Device(Learning, Heads):
         return [1 / (1 + np.exp(-logits[:, :top])), np.zeros(1)]
 
     def _moe_permute(self, op: Op, x: Floats, _: Any) -> Floats:
-        return np.asarray(x[[token for token, _ in self._slots()]])
+        first = self.place.tensor * op.ranks["N"] if op.ranks["N"] < x.shape[1] else 0
+        rows = x[[token for token, _ in self._slots()]]
+        return np.asarray(rows[:, first : first + op.ranks["N"]])
 
     def _slots(self) -> list[tuple[int, int]]:
         """Token, and which of its experts, of each row that this device permutes."""
-        if self.plan.expert == 1:
-            return slots(self.model, self.model.plan.expert)
+        ways = self.plan.expert
+        rows = self.place.rows_of_experts(self.place.expert)
+        if ways == 1:
+            every = slots(self.model, self.model.plan.expert)
+            return [every[j] for j in rows]
         top = self.model.top
-        rows = self.model.shape.tokens * top // self.plan.expert
-        return [(q // top, q % top) for q in range(rows)]
+        return [(j // ways // top, j // ways % top) for j in rows]
 
     def _moe_expert(self, op: Op, x: Floats, w: Floats, *_: Floats) -> Floats:
         held = self.place.held(op)
@@ -264,7 +271,10 @@ class Device(Learning, Heads):
                                                          strict=True)]  # fmt: skip
         return np.asarray(found)
 
-    def _moe_combine(self, op: Op, rows: Floats, shares: Floats, *more: Floats) -> Floats:
+    def _moe_combine(self, op: Op, *given: Floats) -> Floats:
+        if op.reads[0].tensor.endswith("shares"):  # none of the tokens is for the device's experts
+            return np.asarray(sum(given[1:], np.zeros((len(given[0]), op.ranks["N"]))))
+        rows, shares, *more = given
         out = np.zeros((len(shares), rows.shape[-1]))
         for row, (token, which) in zip(rows, self._slots(), strict=True):
             out[token] += shares[token, which] * row

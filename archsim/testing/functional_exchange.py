@@ -28,9 +28,18 @@ def exchanged(device: Device, op: Op, values: list[Any], mine: int) -> Any:
         if collective.pattern == "all_reduce":
             return total
         return np.split(total, len(values), axis=_along(device, op))[mine]
-    if collective.pattern == "all_gather":
-        return _gather(device, op, values)
-    return _dealt(device, op, values, mine)
+    if collective.pattern in ("broadcast", "gather"):
+        return _led(op, values, mine)
+    gathers = collective.pattern == "all_gather"
+    return _gather(device, op, values) if gathers else _dealt(device, op, values, mine)
+
+
+def _led(op: Op, values: list[Any], mine: int) -> Any:
+    """What the first device sends to all; or what it has of all, without the last share's fill."""
+    assert op.collective is not None
+    if op.collective.pattern == "broadcast":
+        return values[0]
+    return None if mine else np.concatenate(values, axis=1)[:, : op.ranks["N"]]
 
 
 def _dealt(device: Device, op: Op, values: list[Floats], mine: int) -> Floats:
@@ -54,9 +63,10 @@ def _looked_up(device: Device, table: Floats) -> Floats:
 
 
 def _along(device: Device, op: Op) -> int:
-    """Columns on parts of a two-dimensional tensor axis, rows elsewhere."""
+    """Columns on parts of a two-dimensional tensor axis and of slices of tokens, else rows."""
     assert op.collective is not None
-    return int(device.plan.layout == "2d" and "." in op.collective.axis)
+    sliced = device.plan.experts == "sliced" and op.name.startswith(("moe.", "shared."))
+    return int(sliced or (device.plan.layout == "2d" and "." in op.collective.axis))
 
 
 def _gather(device: Device, op: Op, values: list[Floats]) -> Floats:
@@ -99,13 +109,15 @@ def _tokens(device: Device, op: Op, values: list[Floats], mine: int) -> Floats:
     assert routes is not None
     at = [j % ways if e in routes.local else routes.owner[e] for j, e in enumerate(model.chosen)]
 
+    place = device.place
+    rows = [place.rows_of_experts(d) for d in range(ways)]
+
     def order(target: int) -> list[int]:
-        here = [j for j, d in enumerate(at) if d == target]
+        here = [j for j in sorted(j for some in rows for j in some) if at[j] == target]
         count = {e: sum(model.chosen[j] == e for j in here) for e in model.chosen}
         return sorted(here, key=lambda j: (-count[model.chosen[j]], model.chosen[j], j))
 
     if op.name.endswith(".dispatch"):
-        return np.array([values[j % ways][j // ways] for j in order(mine)])
+        return np.array([values[j % ways][rows[j % ways].index(j)] for j in order(mine)])
     orders = [order(d) for d in range(ways)]
-    own = range(mine, len(at), ways)
-    return np.array([values[at[j]][orders[at[j]].index(j)] for j in own])
+    return np.array([values[at[j]][orders[at[j]].index(j)] for j in rows[mine]])

@@ -20,7 +20,8 @@ from archsim.ir.partition import Partition
 from archsim.parallel.partition import partition
 from archsim.testing.functional_attention import Floats
 from archsim.testing.functional_devices import Device
-from archsim.testing.functional_slices import Model, Place, weight_of
+from archsim.testing.functional_slices import Model, Place
+from archsim.testing.functional_weights import weight_of
 
 Waiting = tuple[Op, Any]
 

@@ -1,25 +1,27 @@
-"""What a device of a partition holds: slices of weights and caches, tokens with their places."""
+"""What a device of a partition holds: its sequences, its tokens with their places, its cache.
+
+Which slices of weights it has is in `functional_weights`.
+"""
 
 from __future__ import annotations
 
 import zlib
 from math import gcd
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archsim.ir.graph import OpGraph
-from archsim.ir.op import Kind, Op
+from archsim.ir.op import Op
 from archsim.ir.parallel import ParallelPlan
+from archsim.parallel.dealt import deals, experts_at
 from archsim.parallel.expert import Routes, routes_of
 from archsim.parallel.experts import loads
 from archsim.parallel.gathered import REST
 from archsim.parallel.shape import Shape
+from archsim.parallel.tensor_columns import leads
 from archsim.testing.functional_attention import Floats
-
-if TYPE_CHECKING:
-    from archsim.testing.functional_devices import Device
 
 Ints = NDArray[np.int64]
 
@@ -137,10 +139,20 @@ class Place:
         return group.index(self.number)
 
     @property
+    def led(self) -> bool:
+        """Whether the first device of the tensor axis has all but columns of weights."""
+        return leads(self.plan)
+
+    @property
+    def follows(self) -> bool:
+        """Whether it is one of the others."""
+        return self.led and self.tensor > 0
+
+    @property
     def key_heads(self) -> int:
         """Heads of keys that the device attends with."""
         heads = self.model.shape.kv_heads
-        if self.plan.attention == "batch":
+        if self.plan.attention == "batch" or self.led:
             return heads
         return heads // gcd(heads, self.ways)
 
@@ -154,7 +166,7 @@ class Place:
 
     def words(self, held: int) -> int:
         """The first word of the device's part of the token table."""
-        return (self.yz if self.plan.layout == "2d" else self.tensor) * held
+        return 0 if self.led else (self.yz if self.plan.layout == "2d" else self.tensor) * held
 
     def turned(self, x: Floats, *, back: bool = False) -> Floats:
         """Rotated by the places of tokens, or back."""
@@ -174,13 +186,15 @@ class Place:
         first = 0
         if self.plan.attention == "batch" and self.ways > 1:
             mine = np.array_split(mine, self.ways)[self.tensor]
-        elif self.ways > 1:
+        elif self.ways > 1 and not self.led:
             first = self.tensor * gcd(kv, self.ways) // self.ways * held
         return whole[mine][:, self.seen][:, :, first : first + held]
 
     def held(self, op: Op) -> list[int]:
         """Experts that the device has."""
         experts = self.model.shape.experts
+        if self.deals:
+            return list(experts_at(self.plan, experts, (self._at("expert"), self._at("tensor"))))
         if self.plan.expert == 1:
             return list(range(experts))
         n = experts // self.plan.expert
@@ -190,104 +204,27 @@ class Place:
         del op
         return own + sorted(routes.local - set(own))
 
+    @property
+    def expert(self) -> int:
+        """Where the device is along the expert axis."""
+        return self._at("expert")
+
+    @property
+    def deals(self) -> bool:
+        """Whether the device has experts of its own along the tensor axis."""
+        return deals(self.plan, self.model.shape)
+
+    def rows_of_experts(self, device: int) -> list[int]:
+        """Rows of the undivided permutation that a place of the expert axis gives and gets back."""
+        model, ways = self.model, self.plan.expert
+        rows = range(device, len(model.chosen), ways)
+        if not self.deals:
+            return list(rows)
+        experts, tensor = model.shape.experts, self._at("tensor")
+        mine = {e for i in range(ways) for e in experts_at(self.plan, experts, (i, tensor))}
+        return [j for j in rows if model.chosen[j] in mine]
+
     def experts_of(self, op: Op, rows: Floats) -> list[int]:
         """The expert of each row."""
         found = [e for e, n in loads(op) for _ in range(n)]
         return found if len(found) == len(rows) else found[: len(rows)]
-
-
-def weight_of(device: Device, op: Op, name: str) -> Floats:
-    """A device's part of a weight, as an op reads it."""
-    model, place = device.model, device.place
-    whole_op = model.op(op.name)
-    base, columns = name, None
-    if name not in model.graph.tensors:
-        part = name.split(".")[-2]
-        base = name.replace(f".{part}.", ".")
-        columns = _segments(model, whole_op)[part]
-    found = model.weight(base, device.at)
-    if columns:
-        found = found[..., columns[0] : columns[1]]
-    if op.kind is Kind.COLLECTIVE:  # stored in slices, to be gathered
-        size = device.graph.tensors[f"{name}.gathered"].shape
-        found = _cut(device, _user(device, name), name, found, size)
-        return _block(found, 0, device.graph.tensors[name].shape[0], place.gather)
-    size = device.graph.tensors[name].shape
-    if op.op_class == "moe_expert":
-        found = found[place.held(op)]
-    return _cut(device, op, name, found, size)
-
-
-def _user(device: Device, name: str) -> Op:
-    """The op that reads a gathered weight."""
-    whole = f"{name}.gathered"
-    return next(
-        op for _, op in device.graph.ops() if any(a.tensor == whole for a in op.reads)
-    )  # fmt: skip
-
-
-def _segments(model: Model, op: Op) -> dict[str, tuple[int, int]]:
-    """Columns of each result of a fused product."""
-    found, at = {}, 0
-    for access in op.writes:
-        width = model.graph.tensors[access.tensor].elements // op.ranks["M"]
-        found[access.tensor.rpartition(".")[2]] = (at, at + width)
-        at += width
-    return found
-
-
-def _cut(device: Device, op: Op, name: str, value: Floats, size: tuple[int, ...]) -> Floats:
-    """Slices of a weight along each dimension of which the device has a part."""
-    if len(op.writes) > 1 and value.shape[-1] != size[-1]:
-        return _heads(device, op, value)
-    access = next(a for a in op.reads if a.tensor.removesuffix(".gathered") == name)
-    for i, (have, want) in enumerate(zip(value.shape, size, strict=True)):
-        if have != want:
-            rank = access.dims[i].terms[0][0] if access.dims else "BKN"[i]
-            value = _block(value, i, want, _index(device, op, rank, have, want))
-    return value
-
-
-def _heads(device: Device, op: Op, value: Floats) -> Floats:
-    """Whole heads of each part of a fused matrix."""
-    parts = []
-    spans = _segments(device.model, device.model.op(op.name)).values()
-    for access, (start, end) in zip(op.writes, spans, strict=True):
-        wide = device.graph.tensors[access.tensor].elements // op.ranks["M"]
-        index = _index(device, op, "N", end - start, wide)
-        parts.append(value[..., start + index * wide : start + (index + 1) * wide])
-    return np.concatenate(parts, axis=-1)
-
-
-def _index(device: Device, op: Op, rank: str, have: int, want: int) -> int:
-    """Which of the slices of a rank is the device's."""
-    place = device.place
-    ways = -(-have // want)
-    if place.plan.layout != "2d":
-        return place.tensor * ways // place.ways
-    x, yz = place.plan.ways("tensor.x"), place.plan.ways("tensor.yz")
-    if op.kind is Kind.GEMM and ways != x * yz:
-        back = op.op_class == "out_proj" or op.name.endswith("down")
-        return place.yz if (rank == "K") == back else place.x
-    if op.kind is Kind.GATHER:
-        return place.yz if want * yz >= have and rank == "B" else place.x
-    return place.x * yz + place.yz  # of the residual stream
-
-
-def _block(value: Floats, axis: int, size: int, index: int) -> Floats:
-    """A slice along an axis, filled up with zeros where the last one is short."""
-    part = np.take(value, np.arange(index * size, min((index + 1) * size, value.shape[axis])), axis)
-    short = size - part.shape[axis]
-    if short:
-        pad = [(0, short if i == axis else 0) for i in range(value.ndim)]
-        part = np.pad(part, pad)
-    return part
-
-
-def slots(model: Model, ways: int) -> list[tuple[int, int]]:
-    """(token, which of its experts) of each row of the undivided permutation."""
-    share, top = model.shape.tokens // ways, model.top
-    return [
-        ((j % ways) * share + j // ways // top, (j // ways) % top)
-        for j in range(model.shape.tokens * top)
-    ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from archsim.core.registry import Registry
 
 Row = Mapping[str, str]
+Progress = Callable[[int, int], None]
+"""Called with what is done and what is wanted of what rows share."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ class Adapter:
         """An adapter whose every run is given these overrides of the machine."""
         self.set_ = tuple(set_)
 
+    def prepare(self, rows: Sequence[Row], workers: int, progress: Progress | None) -> None:
+        """Do once what several rows share, in so many processes, before any of them is run."""
+
     def run(self, row: Row) -> dict[str, float]:
         """What archsim says, by metric; without those that a row of its kind does not have.
 
@@ -58,6 +63,10 @@ class Adapter:
     def gates(self, metric: str, row: Row) -> bool:
         """Whether a metric of a row counts, where the table's own figure is known to be sound."""
         return True
+
+    def tolerance(self, metric: str, row: Row) -> str:
+        """A row's own tolerance, in the words of a suite's; empty where it has none."""
+        return ""
 
     def inside(self, metric: str, row: Row, want: float, got: float) -> bool | None:
         """Whether a row is as it should be, where a tolerance cannot say so; else None.

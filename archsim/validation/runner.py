@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from archsim.core.errors import ArchsimError, InputError
-from archsim.validation.base import Adapter, Beside, Row, adapters
+from archsim.validation.base import Adapter, Beside, Progress, Row, adapters
 from archsim.validation.rooflines import ape_pct, fit
 from archsim.validation.suite import (
     HERE,
@@ -28,6 +28,7 @@ from archsim.validation.suite import (
     check_columns,
     load_suite,
     read_table,
+    rows_of,
     same,
     suite_names,
 )
@@ -192,6 +193,7 @@ def validate(
     limit: int | None = None,
     workers: int = 1,
     set_: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> ValidationResult:
     """Run a suite on its own table, or on another of the same columns.
 
@@ -201,6 +203,7 @@ def validate(
         limit: rows at most.
         workers: processes.
         set_: overrides of every machine that is run, to see what a parameter is worth.
+        progress: told how much of what several rows share is done.
 
     Raises:
         InputError: for an unknown suite, a table that cannot be read or lacks a column, a limit
@@ -212,9 +215,10 @@ def validate(
     suite = load_suite(name)
     adapter = adapters.get(name)(set_)
     path = table or HERE / "tables" / suite.table
-    rows = read_table(path)
+    rows = rows_of(name, read_table(path))
     check_columns(path, rows, adapter, suite)
     rows = rows[:limit]
+    adapter.prepare(rows, workers, progress)
     if workers > 1:
         with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
             found = list(pool.map(partial(_row, suite, adapter), rows, chunksize=8))
@@ -239,7 +243,8 @@ def _row(suite: Suite, adapter: Adapter, row: Row) -> list[Case]:
     for metric, text in suite.metrics.items():
         if metric not in got:
             continue
-        tolerance, gates = Tolerance(text), metric in gated
+        own, gates = adapter.tolerance(metric, row), metric in gated
+        tolerance = Tolerance(own or text)
         printed = row[adapter.COLUMN.get(metric, metric)]
         if not printed.strip() and (not tolerance.gating or metric in adapter.GAPS):
             continue  # a gap in a column that is only reported, or may have gaps

@@ -117,7 +117,7 @@ class SuiteInfo:
     def of(cls, suite: Suite) -> Self:
         """What the list says of a suite."""
         tolerances = sorted(set(suite.metrics.values()))
-        rows = len(read_table(HERE / "tables" / suite.table))
+        rows = len(rows_of(suite.suite, read_table(HERE / "tables" / suite.table)))
         return cls(suite.suite, suite.proves, rows, ", ".join(tolerances), suite.measured,
                    suite.source)  # fmt: skip
 
@@ -159,6 +159,11 @@ def read_table(path: Path) -> list[Row]:
         raise InputError(f"{path} cannot be read: {error}", code="E003") from None
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return [{k: v or "" for k, v in row.items() if k} for row in csv.DictReader(lines)]
+
+
+def rows_of(suite: str, rows: list[Row]) -> list[Row]:
+    """Those of a suite, in a table that several share: its column `suite` says whose each is."""
+    return [row for row in rows if row.get("suite", suite) == suite]
 
 
 def check_columns(path: Path, rows: list[Row], adapter: Adapter, suite: Suite) -> None:

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from archsim.cli import _app
 from archsim.core.spec import json_schema
 from archsim.lowering.spec import WorkloadSpec
+from archsim.serving.batching import ServingSpec
 from archsim.serving.composition import CompositionSpec
 from archsim.system.spec import hardware_spec
 
@@ -35,6 +36,7 @@ def pages() -> dict[str, str]:
         "hardware": json_schema(hardware_spec()),
         "workload": json_schema(WorkloadSpec),
         "composition": json_schema(CompositionSpec),
+        "serving": json_schema(ServingSpec),
     }
     found = {"docs/reference/cli.md": commands()}
     for kind, schema in schemas.items():

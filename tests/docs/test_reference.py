@@ -13,9 +13,11 @@ GENERATED = (
     "docs/reference/hardware.md",
     "docs/reference/workload.md",
     "docs/reference/composition.md",
+    "docs/reference/serving.md",
     "schemas/hardware.v1.json",
     "schemas/workload.v1.json",
     "schemas/composition.v1.json",
+    "schemas/serving.v1.json",
 )
 
 

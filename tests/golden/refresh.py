@@ -35,6 +35,20 @@ PURPOSE = {  # machines for one purpose, and globs of what they are for
     "a100x4": POD, "a100x4-eager": POD, "a100x8": POD, "b200x8": POD, "cxl-32": POD,
     "dgx-a100-host": POD, "dgx-h100-host": POD, "h100-2x8": POD, "h100x8": POD, "h200x8": POD,
     "sn40l-8": POD, "sn40l-16": POD, "tpu-v4-64": POD,
+    **dict.fromkeys(
+        ("duplex-4", "duplex-8", "duplex-pe-4", "gpu-hbm3-4", "bank-pim-4", "bankgroup-pim-4",
+         "tiered-pim"), ("mixtral-8x7b-decode",)),
+    **dict.fromkeys(
+        ("duplex-1", "duplex-2x8", "duplex-pe-8", "duplex-pe-2x8", "gpu-hbm3-8", "gpu-hbm3-2x8",
+         "gpu-hbm3-4x8", "cent-8", "cent-20", "cent-32", "neupims", "neupims-npu", "npu-pim-naive"),
+        ("llama-3-8b-decode",)),
+    **dict.fromkeys(
+        ("dgx-a100-derated", "dgx-a100-hbm3", "dgx-a100-hbm3-large", "dgx-attacc",
+         "dgx-attacc-derated", "dgx-attacc-pooled", "dgx-attacc-h100", "dgx-attacc-h100-pooled"),
+        ("llama-3-70b-decode",)),
+    **dict.fromkeys(
+        ("pim-gpt", "t4", "t4-eager", "xeon", "xeon-eager", "hbm-pim", "hbm-pim-hbm2"),
+        ("gpt2-small-prefill",)),
 }  # fmt: skip
 OF_A_PURPOSE = ("edge-vision", "fusemax-*", "streaming-sdpa-*")
 

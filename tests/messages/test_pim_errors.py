@@ -8,7 +8,11 @@ import pytest
 
 from archsim import api
 from archsim.core.errors import ArchsimError
-from archsim.memory.pim.command_set import FOLDER, load_set
+from archsim.memory.pim.command_set import FOLDER, fitting, load_set, set_names
+from archsim.memory.pim.lane_program import Access
+from archsim.memory.pim.shared import shared
+from archsim.memory.pim.trace import PimTrace, Step
+from archsim.memory.standard import load_standard
 
 AIM = "GDDR6_AiM"
 HELP = "\n      = help: such as `for o in 0..63: WR_BIAS, MAC_ABK 64 row o, RD_MAC`"
@@ -16,16 +20,40 @@ KNOWN = (
     "WR_GB, WR_BIAS, RD_MAC, RD_AF, MAC_ABK, EWMUL, AF, MAC_SBK, COPY_BKGB, COPY_GBBK, WR_ABK, "
     "RD_SBK, WR_SBK, EWADD, SYNC, EOC"
 )
+COMPUTING = sorted({name for one in set_names() for name in fitting(load_set(one))})
 CASES = {
     "a memory without commands": (
         ("HBM3", "gemv:16x16"), {},
         "error[E202]: HBM3 takes no command set of processing in memory\n"
-        "      = help: standards that do: GDDR6_AiM",
+        f"      = help: standards that do: {', '.join(COMPUTING)}",
     ),
     "commands of another kind": (
-        ("HBM2_PIM_2.0Gbps", "gemv:16x16"), {},
-        "error[E202]: HBM2_PIM_2.0Gbps takes no command set of processing in memory\n"
-        "      = help: standards that do: GDDR6_AiM",
+        ("HBM2_PIM_2.0Gbps", "gemv:16x16"), {"commands": "AiM"},
+        "error[E202]: HBM2_PIM_2.0Gbps takes no commands of AiM\n"
+        "      = help: standards that do: GDDR6_AiM; it takes HBM-PIM",
+    ),
+    "an unknown set": (
+        (AIM, "gemv:16x16"), {"commands": "AIM"},
+        f'error[E108]: command set "AIM" is not one of {", ".join(set_names())}\n'
+        '      = help: did you mean "AiM"?',
+    ),
+    "an unknown name of a set with products": (
+        ("HBM3_5.2Gbps", "gemw:16x16"), {},
+        'error[E108]: trace "gemw" is not one of gemv, mac\n      = help: did you mean "gemv"?',
+    ),
+    "no sizes for a set with products": (
+        ("HBM3_5.2Gbps", "mac:0x4"), {},
+        'error[E105]: "mac:0x4" has no sizes\n'
+        "      = help: mac:COLUMNSxROWS, such as mac:32x4",
+    ),
+    "a bank of another pseudo channel": (
+        ("HBM3_5.2Gbps", "RD_ALL 4 bank 32 row 0"), {},
+        "error[E107]: bank 32 is not one of the 32 banks of HBM3_5.2Gbps\n"
+        "      = help: banks are 0 to 31",
+    ),
+    "a refresh that a decoder has not": (
+        (AIM, "gemv:16x16"), {"refresh": "per_bank"},
+        "error[E202]: AiM has no per_bank refresh",
     ),
     "unknown name": (
         (AIM, "gemw:16x16"), {},
@@ -89,7 +117,7 @@ CASES = {
     ),
     "unknown refresh": (
         (AIM, "AF x2"), {"refresh": "all_banks"},
-        'error[E108]: refresh "all_banks" is not one of none, all_bank\n'
+        'error[E108]: refresh "all_banks" is not one of none, all_bank, per_bank\n'
         '      = help: did you mean "all_bank"?',
     ),
     "channels of a file": (
@@ -173,6 +201,7 @@ def test_mistakes_of_a_command_set_are_shown_where_they_are(tmp_path: Path) -> N
         ("command: RDAF16, blocks: true}", "command: RDMAC16}",
          "RDMAC16 blocks for another instruction and not for RD_AF"),
         ("command: WRGB}", "commend: WRGB}", 'did you mean "command"?'),
+        ("results_per_unit: 1", "ahead_bytes: 64", "units that read ahead have no modes, no queue"),
     ):  # fmt: skip
         file = tmp_path / f"{abs(hash(wrong))}.yaml"
         assert right in text
@@ -181,3 +210,31 @@ def test_mistakes_of_a_command_set_are_shown_where_they_are(tmp_path: Path) -> N
             load_set(str(file))
         assert said in caught.value.render()
         assert str(file) in caught.value.render()
+
+
+SHARED = {
+    "an unknown way to share": (
+        "bundles", 9,
+        'error[E108]: sharing "bundles" is not one of mode_switch, bundle, dual_row_buffer\n'
+        '      = help: did you mean "bundle"?',
+    ),
+    "a bank of both under bundles": (
+        "bundle", 7,
+        "error[E202]: an ordinary access goes to bank 7, in which the trace works\n"
+        "      = help: under `bundle` each has banks of its own",
+    ),
+    "a bank too many for an access": (
+        "bundle", 32,
+        "error[E107]: bank 32, row 0 is none of the 32 banks of 16384 rows of HBM3_5.2Gbps",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SHARED)
+def test_what_cannot_be_shared_is_refused_with_the_reason(case: str) -> None:
+    sharing, bank, text = SHARED[case]
+    commands = load_set("Logic-PIM")
+    trace = PimTrace.of("one", [Step("RD_ALL", 4, 1, 0, 0)], commands)
+    with pytest.raises(ArchsimError) as caught:
+        shared(load_standard("HBM3_5.2Gbps"), commands, trace, [Access(0, False, bank, 0)], sharing)
+    assert caught.value.render() == text

@@ -8,11 +8,15 @@ import archsim
 from archsim.core.data import find
 from archsim.core.yamlio import load_yaml
 from archsim.energy.table import load_table
+from archsim.validation.adapters import neupims
 from archsim.validation.adapters._sn40l import fused
+from archsim.validation.adapters.attacc import SYSTEMS, AttAcc, Point, largest_batch
 from archsim.validation.adapters.bitmod import BitMod
+from archsim.validation.adapters.cent import ENERGY, LATENCY, PHYSICAL, Cent
 from archsim.validation.adapters.nccl import Nccl
+from archsim.validation.adapters.pimgpt import FRAMEWORK, PimGpt
 from archsim.validation.adapters.scalesim import ScaleSim
-from archsim.validation.suite import HERE, read_table
+from archsim.validation.suite import HERE, read_table, rows_of
 from tests.published.test_sn40l import fourier_convolution
 
 # only a comparison that fails is a gap: an error on the way to it is not expected
@@ -122,3 +126,74 @@ def test_an_exchange_of_mid_size_between_two_gpus_takes_the_time_of_nccl():
     (row,) = [r for r in rows if tuple(r.values())[:4] == wanted]
     found = Nccl().run(row)["latency_us"]
     assert found == pytest.approx(float(row["latency_us"]), rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "change"),
+    [
+        pytest.param("cpu_xeon", {"want": "631", "want_high": "1074"},
+                     marks=gap(reason="threads and modules of its baseline are not known")),
+        pytest.param("gpu_t4", {"metric": "energy_ratio", "want": "123", "want_high": "383"},
+                     marks=gap(reason="what a board draws while a host launches is not modelled")),
+    ],
+)  # fmt: skip
+def test_pim_gpt_gains_what_is_published(baseline, change):
+    (first, *_) = rows_of("pimgpt", read_table(HERE / "tables" / "pim_systems_results.csv"))
+    row = first | change | {"baseline": baseline + FRAMEWORK, "model": "gpt2-xl"}
+    adapter = PimGpt()
+    found = adapter.run(row)
+    assert all(adapter.inside(m, row, float(row[m]), got) for m, got in found.items())
+
+
+@gap(reason="PIM-GPT's own timings are assumed")
+def test_pim_gpt_gains_over_a_gpu_with_the_timings_of_the_aim_simulator():
+    model = "gpt3-xl"
+    aim = PimGpt(["memory.gddr.standard=GDDR6_AiM_8ch"])
+    ours = aim._of(("pim-gpt", "bf16"), model, 1024).seconds
+    assert PimGpt()._of(("t4-eager", "fp32"), model, 1024).seconds / ours >= 41
+
+
+@pytest.mark.parametrize(
+    ("metric", "column"),
+    [
+        pytest.param(LATENCY, LATENCY,
+                     marks=gap(reason="exchanges of a group of one device are not counted")),
+        pytest.param(PHYSICAL, ENERGY,
+                     marks=gap(reason="its power model has one channel's static power a device")),
+    ],
+)  # fmt: skip
+def test_a_token_of_a_prompt_through_devices_with_a_stage_each_takes_what_cent_publishes(
+    metric, column
+):
+    (row,) = [
+        r for r in read_table(HERE / "tables" / "cent_results.csv")
+        if (r["Pipeline parallelism"], r["Phase"]) == ("20", "prefill")
+    ]  # fmt: skip
+    assert Cent().run(row)[metric] == pytest.approx(float(row[column]), rel=0.1)
+
+
+@gap(reason="half of the published caches do not lie where AttAccs multiply them")
+def test_caches_of_the_published_batch_lie_in_attaccs():
+    point = Point("gpt3-175b", "fp16", 2048, 2048)
+    assert AttAcc()._placed(SYSTEMS["dgx_attacc"], point) >= largest_batch("dgx-attacc", point)
+
+
+@gap(reason="embeddings need room too")
+def test_a_dgx_holds_as_many_caches_as_weights_of_decoder_blocks_leave():
+    point = Point("mt-530b", "int8", 2048, 2048)
+    assert largest_batch("dgx-a100-hbm3", point) == 9
+
+
+@gap(reason="its arrays load one tile for all eight")
+def test_neupims_gains_over_an_npu_alone_what_is_published():
+    row = {"model": "gpt3-13b", "workload": "batch 256", "system": "neupims",
+           "baseline": "npu_only", "metric": "throughput_ratio mean"}  # fmt: skip
+    assert neupims.NeuPims().run(row)["want"] == pytest.approx(2.4, rel=0.2)
+
+
+@gap(reason="its PIM opens rows beside the window of ordinary activates")
+def test_two_row_buffers_make_sub_batches_as_much_faster_as_published():
+    point = neupims.Point("gpt3-7b", "sharegpt", 256, "neupims")
+    one_buffer = ("engines.pim.sharing=mode_switch",)
+    two, one = (neupims.taken(point, some).time_ps for some in ((), one_buffer))
+    assert one / two == pytest.approx(1.697, rel=0.1)

@@ -69,7 +69,8 @@ def _heads(p: Parts, m: Transformer, step: Step, source: Access) -> list[Op]:
     ]
     ops.append(p.move("attn.kv_append", "kv_append", [k, v], new, (step.tokens, 2 * kv)))
     for part, (keys, values) in zip(step.parts, caches, strict=True):
-        ops += _attend(p, m, step, part, (q, keys, values))
+        found = _attend(p, m, step, part, (q, keys, values))
+        ops += [replace(op, phase=part.phase) for op in found]
     return ops
 
 

@@ -113,9 +113,10 @@ def latent_attention(p: Parts, m: Transformer, step: Step, source: Access) -> li
         mixed = p.tensor("attn.mixed", (tokens, heads * a.v_head_dim))
         given = (*queries, cache, p.portion(mixed, part.tokens * heads * a.v_head_dim))
         if a.absorbed(part):
-            ops += _absorbed(p, m, part, given)
+            found = _absorbed(p, m, part, given)
         else:
-            ops += _written_out(p, m, part, given, apart=len(forms) > 1)
+            found = _written_out(p, m, part, given, apart=len(forms) > 1)
+        ops += [replace(op, phase=part.phase) for op in found]
     return ops
 
 

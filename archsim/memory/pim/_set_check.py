@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
     Named = Iterator[tuple[tuple[str | int, ...], str]]
 
+ORDINARY = ("ACT", "PREpb", "PREab", "RD", "WR", "RDA", "WRA", "REFab", "REFpb")
+"""Commands of every standard, which a set without roles need not describe."""
+
 
 def mistakes(found: CommandSet, document: Document) -> Iterator[Diagnostic]:
     """Commands that a file names and does not describe, amounts that are no sums, wrong levels."""
-    known = tuple(found.commands)
+    known = (*found.commands, *(() if found.roles else ORDINARY))
     for path, word in (*_named(found), *_in_rules(found)):
         if word not in known:
             close = nearest(word, known)
@@ -28,6 +31,7 @@ def mistakes(found: CommandSet, document: Document) -> Iterator[Diagnostic]:
         elif (
             path[0] == "rules"
             and _level(found, path) != "channel"
+            and word in found.commands
             and found.commands[word].scope == "channel"
         ):
             yield document.diagnostic(
@@ -35,6 +39,12 @@ def mistakes(found: CommandSet, document: Document) -> Iterator[Diagnostic]:
                 f"{word} goes to a whole channel and meets no rule of a {_level(found, path)}",
             )  # fmt: skip
     yield from _blocking(found, document)
+    form = found.product
+    if form is not None and form.ahead_bytes and (found.roles or found.queue or form.result):
+        yield document.diagnostic(
+            ("product", "ahead_bytes"), "E202",
+            "units that read ahead have no modes, no queue and no command that reads results",
+        )  # fmt: skip
     for path, amount in found.sums():
         if isinstance(amount, str) and not sum_of(amount):
             yield document.diagnostic(
@@ -61,8 +71,17 @@ def _blocking(found: CommandSet, document: Document) -> Iterator[Diagnostic]:
 
 def _named(found: CommandSet) -> Named:
     """Commands outside rules, with their places."""
-    for role, word in found.roles.to_data().items():
-        yield ("roles", role), str(word)
+    if found.roles is not None:
+        for role, word in found.roles.to_data().items():
+            yield ("roles", role), str(word)
+    for name, command in found.commands.items():
+        for key in ("opened_by", "closed_by"):
+            if word := getattr(command, key):
+                yield ("commands", name, key), word
+    if found.product is not None:
+        for key in ("open", "close", "mac", "input", "bias", "result"):
+            if word := getattr(found.product, key):
+                yield ("product", key), word
     for word in found.energies:
         yield ("energies", word), word
     for name, form in found.instructions.items():

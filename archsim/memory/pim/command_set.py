@@ -13,142 +13,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from archsim.core.errors import InputError
-from archsim.core.spec import Joules, PositiveInt, Spec
+from archsim.core.errors import InputError, nearest
+from archsim.core.spec import PositiveInt, Spec
 from archsim.core.yamlio import load_spec
 from archsim.memory.pim.product_form import ProductForm
+from archsim.memory.pim.set_form import Command, InstructionForm, Priced, Queue, Roles, Spacing
 from archsim.memory.standard import Standard, load_standard, standard_names, sum_of
 
 FOLDER = Path(__file__).parent / "command_sets"
-Word = Literal["opsize", "gpr", "mask", "bank", "row"]
-NodeLevel = Literal["channel", "bank_group", "bank"]
-
-
-class Spacing(Spec):
-    """After a command at a node of a level, others are illegal there for a time."""
-
-    level: NodeLevel
-    """Level at whose node it holds; commands of scope channel meet only that level."""
-
-    previous: tuple[str, ...]
-    """Commands that start the time, each on its own."""
-
-    next: tuple[str, ...]
-    """Commands that must wait."""
-
-    ticks: int | str
-    """Ticks to wait: a number, or a sum of timings and numbers."""
-
-
-class Command(Spec):
-    """One command on the bus of a channel."""
-
-    scope: Literal["channel", "bank"]
-    """Whether it goes to one bank or to all of the channel."""
-
-    row: bool = False
-    """Whether it needs its row open: in its bank, or in all of them."""
-
-    mode: Literal["array", "register"] = "array"
-    """Mode in which the channel must be."""
-
-    in_flight: int | str = 1
-    """Ticks from its issue until it is done: a number, or a sum of timings."""
-
-    returns: bool = False
-    """Whether data comes back, in order."""
-
-    closes: bool = False
-    """Whether it closes all banks of its channel itself."""
-
-    macs: int = Field(default=0, ge=0)
-    """Multiply-accumulates of one, over all banks that it goes to."""
-
-
-class PrivateRow(Spec):
-    """A row that no bank has, for an instruction that names none."""
-
-    first: int
-    """Its number while the register is 0."""
-
-    register_: int = Field(alias="register")
-    """Configuration register that is added."""
-
-
-class InstructionForm(Spec):
-    """One instruction of a trace."""
-
-    fields: tuple[Word, ...]
-    """What a line gives, in order."""
-
-    command: str | None = None
-    """Command that each of its requests ends with; none: it costs one tick of the decoder."""
-
-    blocks: bool = False
-    """Whether the decoder waits until all its requests have returned."""
-
-    one_channel: bool = False
-    """Whether its mask must name one channel."""
-
-    private_row: PrivateRow | None = None
-    """Row of an instruction that needs one and names none."""
-
-    barrier: bool = False
-    """Goes to every channel and returns when all that was before it is done."""
-
-    ends: bool = False
-    """Ends the trace."""
-
-
-class Queue(Spec):
-    """What waits in a channel."""
-
-    requests: PositiveInt
-    """Requests of each queue: commands, reads, writes."""
-
-    writes_above: float
-    """Queued writes above which writes go first."""
-
-    writes_below: float
-    """Queued writes below which reads go first again."""
-
-
-class Roles(Spec):
-    """Which commands open and close rows, change the mode, refresh, and are plain accesses."""
-
-    open_bank: str
-    """Opens a row of one bank."""
-
-    open_all: str
-    """Opens a row of all banks."""
-
-    close_bank: str
-    """Closes one bank."""
-
-    close_all: str
-    """Closes all banks."""
-
-    change_mode: str
-    """Changes the mode, in place of a command that needs the other."""
-
-    refresh: str
-    """Refreshes all banks, which must be closed."""
-
-    read: str
-    """A plain read."""
-
-    write: str
-    """A plain write."""
-
-
-class Priced(Spec):
-    """Energy of one command."""
-
-    value: Joules
-    """Energy."""
-
-    source: str
-    """Where it comes from."""
 
 
 class CommandSet(Spec):
@@ -161,19 +33,26 @@ class CommandSet(Spec):
     """Name of the set."""
 
     channels: PositiveInt
-    """Channels that one decoder feeds."""
+    """Channels of a stack, or pseudo channels where it has some: those that one decoder feeds."""
 
     mask_bit_0_is_last: bool = False
     """Whether bit 0 of a mask is the last channel rather than the first."""
 
-    queue: Queue
-    """Queues of a channel."""
+    queue: Queue | None = None
+    """Queues of a channel behind one decoder. Default: each channel takes commands in order."""
 
     timings: dict[str, int] = {}
     """Timings beside those of the standard, or in their place."""
 
-    roles: Roles
-    """Commands that the scheduler issues by itself."""
+    roles: Roles | None = None
+    """Commands that the scheduler issues by itself; a set with queues names them. Default: those
+    of the standard, and what a command says of itself."""
+
+    enter: int | str = 0
+    """Ticks that change the mode from ordinary accesses to computing, rows closed before."""
+
+    leave: int | str = 0
+    """Ticks that change it back, rows closed before."""
 
     extra: tuple[str, ...] = ()
     """Commands that the device has and no instruction issues; they are counted as none."""
@@ -184,11 +63,12 @@ class CommandSet(Spec):
     instructions: dict[str, InstructionForm]
     """Instructions by name."""
 
-    registers: PositiveInt
+    registers: PositiveInt = 1
     """Configuration registers."""
 
-    rules: dict[str, tuple[Spacing, ...]]
-    """Minimum distances, in groups under whose names a report counts the ticks they cost."""
+    rules: dict[str, tuple[Spacing, ...]] = {}
+    """Minimum distances, in groups under whose names a report counts the ticks they cost; without
+    roles those of the standard hold, and these beside them."""
 
     product: ProductForm | None = None
     """How it computes products. Default: only traces can say what is done."""
@@ -207,6 +87,11 @@ class CommandSet(Spec):
         timings = {**standard.device.timings, **self.timings}
         return sum(s * (int(n) if n.isdecimal() else timings[n]) for s, n in sum_of(amount))
 
+    @property
+    def by_standard(self) -> bool:
+        """Whether the rules of its standard hold: its commands are that standard's, and more."""
+        return self.roles is None
+
     def mask_of(self, channel: int) -> int:
         """The mask that names one channel."""
         return 1 << (self.channels - 1 - channel if self.mask_bit_0_is_last else channel)
@@ -215,6 +100,8 @@ class CommandSet(Spec):
         """Every amount of ticks and its place in the file."""
         for name, command in self.commands.items():
             yield ("commands", name, "in_flight"), command.in_flight
+        yield ("enter",), self.enter
+        yield ("leave",), self.leave
         for group, rules in self.rules.items():
             for i, rule in enumerate(rules):
                 yield ("rules", group, i, "ticks"), rule.ticks
@@ -242,36 +129,56 @@ def load_set(name: str) -> CommandSet:
     return found
 
 
-def set_of(standard: Standard) -> CommandSet:
+def set_of(standard: Standard, name: str | None = None) -> CommandSet:
     """The command set of a standard: one of whose commands and timings it lacks none.
 
+    Args:
+        standard: The memory.
+        name: Name of a set, or of its file. Default: the first that fits, by name.
+
     Raises:
-        InputError: E202 when no set does, with the standards that one fits.
+        InputError: E108 for an unknown name; E202 when no set fits, with the standards that one
+            does.
     """
-    for name in set_names():
-        found = load_set(name)
-        if _fits(found, standard):
+    if name is not None and not name.endswith(".yaml") and name not in set_names():
+        close = nearest(name, set_names())
+        raise InputError(
+            f'command set "{name}" is not one of {", ".join(set_names())}', code="E108",
+            help=f'did you mean "{close}"?' if close else None,
+        )  # fmt: skip
+    sets = [load_set(n) for n in (set_names() if name is None else (name,))]
+    for found in sets:
+        if fits(found, standard):
             return found
-    sets = [load_set(name) for name in set_names()]
-    fit = [n for n in standard_names() if any(_fits(s, load_standard(n)) for s in sets)]
+    fit = sorted({n for found in sets for n in fitting(found)})
+    taken = ", ".join(n for n in set_names() if name is not None and fits(load_set(n), standard))
+    wanted = "command set of processing in memory" if name is None else f"commands of {name}"
     raise InputError(
-        f"{standard.name} takes no command set of processing in memory",
+        f"{standard.name} takes no {wanted}",
         code="E202",
-        help=f"standards that do: {', '.join(fit)}",
+        help=f"standards that do: {', '.join(fit)}" + (f"; it takes {taken}" if taken else ""),
     )
 
 
-def _fits(found: CommandSet, standard: Standard) -> bool:
+def fitting(found: CommandSet) -> tuple[str, ...]:
+    """Names of the standards that take a set."""
+    return tuple(name for name in standard_names() if fits(found, load_standard(name)))
+
+
+def fits(found: CommandSet, standard: Standard) -> bool:
+    """Whether a standard has the commands, timings and channels of a set."""
     device = standard.device
     if device is None or device.pim is None:
         return False
-    roles = found.roles
-    plain = {roles.open_bank, roles.close_bank, roles.close_all, roles.refresh}
-    plain |= {roles.read, roles.write}
+    plain = set(device.commands)
+    if found.roles is not None:
+        plain |= {str(word) for word in found.roles.to_data().values()} - {found.roles.open_all}
+        plain -= set(device.pim.commands)
     own = set(found.commands) - plain
     timings = {**device.timings, **found.timings}
     known = all(
         isinstance(amount, int) or all(n.isdecimal() or n in timings for _, n in sum_of(amount))
         for _, amount in found.sums()
     )
-    return known and own <= set(device.pim.commands) and standard.channels == found.channels
+    units = standard.channels * device.counts.get("pseudo_channel", 1)
+    return known and own <= set(device.pim.commands) and units == found.channels

@@ -69,7 +69,8 @@ def described(text: str, mask: int, commands: CommandSet) -> PimTrace:
         if len(steps) > MOST_STEPS:
             raise InputError(f"the trace has more than {MOST_STEPS} instructions", code="E107")
     if not steps:
-        raise InputError("the trace has no instructions", code="E102")
+        help_text = "a range goes up, as 0..9, and a count is 1 or more"
+        raise InputError("the trace has no instructions", code="E102", help=help_text)
     return PimTrace.of(text, steps, commands)
 
 

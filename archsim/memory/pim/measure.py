@@ -14,16 +14,18 @@ from archsim.core.errors import InputError, nearest
 from archsim.core.units import PS_PER_S
 from archsim.memory.pim.command_set import CommandSet, set_of
 from archsim.memory.pim.described import described
+from archsim.memory.pim.lanes import run_trace
 from archsim.memory.pim.named import NAMED, expanded
+from archsim.memory.pim.named_products import product_trace
 from archsim.memory.pim.program import program
 from archsim.memory.pim.run import PimRun, run
-from archsim.memory.pim.trace import PimTrace
+from archsim.memory.pim.trace import PimTrace, lane_banks
 from archsim.memory.pim.trace_lines import read_trace
 from archsim.memory.standard import Device, Standard, load_standard
 
-REFRESHES = ("none", "all_bank")
+REFRESHES = ("none", "all_bank", "per_bank")
 SCHEMA = "archsim.pim/1"
-POWER_LIMITS = ("mac_spacing", "activate_spacing")
+POWER_LIMITS = ("mac_spacing", "activate_spacing", "activate_window")
 """Groups of rules by which a command set may bound its power."""
 
 
@@ -64,7 +66,8 @@ class PimResult:
     def macs(self) -> int:
         """Multiply-accumulates over all channels, those of padding among them."""
         forms = self.commands.commands
-        return sum(n * forms[name].macs for name, n in self.run.counts.items())
+        counts = self.run.counts.items()
+        return sum(n * forms[name].macs for name, n in counts if name in forms)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data under the names that reports use: seconds, joules."""
@@ -81,6 +84,7 @@ class PimResult:
             "counts": self.counts,
             "macs": self.macs,
             "energy_j": self.energy(),
+            "channel_kind": _kind(self.standard),
             "channels": [self._group(i) for i in range(len(self.run.groups))],
         }
 
@@ -98,11 +102,10 @@ class PimResult:
     def _group(self, i: int) -> dict[str, Any]:
         group = self.run.groups[i]
         device = _device(self.standard)
-        banks = device.counts.get("bank_group", 1) * device.counts.get("bank", 1)
         return {
             "channels": list(group.channels),
             "counts": {name: n for name, n in group.counts.items() if n},
-            "issuing_ticks": sum(group.counts.values()),
+            "issuing_ticks": sum(group.counts.values()) if group.issuing is None else group.issuing,
             "waiting_ticks": group.waits,
             "power_limit_share": {
                 name: group.waits[name] / self.cycles
@@ -111,8 +114,13 @@ class PimResult:
             },
             "row_open_share": group.row_ticks / self.cycles,
             "open_banks": group.open_bank_ticks / self.cycles,
-            "banks": banks,
+            "banks": lane_banks(device),
         }
+
+
+def _kind(standard: Standard) -> str:
+    """What takes commands by itself."""
+    return "pseudo channel" if "pseudo_channel" in _device(standard).counts else "channel"
 
 
 def _device(standard: Standard) -> Device:
@@ -124,6 +132,7 @@ def pim(
     standard: str | Standard,
     trace: str | Path,
     *,
+    commands: str | None = None,
     channels: int | None = None,
     mask: int | None = None,
     refresh: str = "none",
@@ -136,9 +145,10 @@ def pim(
         standard: name of a standard, or of its file, or the standard.
         trace: a file, a name with sizes such as `gemv:1024x4096`, or a description such as
             `for o in 0..63: WR_BIAS, MAC_ABK 64 row o, RD_MAC`.
+        commands: name of a command set, or of its file. Default: that of the standard.
         channels: channels that a named or described trace goes to; all of them by default.
         mask: the same as a mask.
-        refresh: none | all_bank.
+        refresh: none | all_bank | per_bank.
         exact: simulate each channel, also those that do the same.
         plain: run as plain Python even where numba is installed.
 
@@ -146,7 +156,7 @@ def pim(
         ArchsimError: with the exit code that the command line returns.
     """
     memory = load_standard(standard) if isinstance(standard, str) else standard
-    commands = set_of(memory)
+    found_set = set_of(memory, commands)
     if refresh not in REFRESHES:
         close = nearest(refresh, REFRESHES)
         raise InputError(
@@ -154,10 +164,40 @@ def pim(
             code="E108",
             help=f'did you mean "{close}"?' if close else None,
         )
-    found = _trace(str(trace), _mask(channels, mask, commands), commands, memory)
-    made = program(memory, commands, found, refresh=refresh == "all_bank", exact=exact)
+    found = _trace(str(trace), _mask(channels, mask, found_set), found_set, memory)
     options = {"refresh": refresh, "exact": exact}
-    return PimResult(memory, commands, found, options, run(made, plain=plain))
+    ran = replay(memory, found_set, found, refresh=refresh, exact=exact, plain=plain)
+    return PimResult(memory, found_set, found, options, ran)
+
+
+def replay(
+    standard: Standard,
+    commands: CommandSet,
+    trace: PimTrace,
+    *,
+    refresh: str = "none",
+    exact: bool = False,
+    plain: bool = False,
+) -> PimRun:
+    """Run a trace as its command set has it: behind a decoder with queues, or lane by lane.
+
+    Args:
+        standard: the memory.
+        commands: its command set.
+        trace: what is run.
+        refresh: none | all_bank | per_bank, which no decoder has.
+        exact: whether channels that do the same are each simulated.
+        plain: plain Python even where numba is installed.
+
+    Raises:
+        InputError: for what the memory does not have.
+    """
+    if commands.queue is None:
+        return run_trace(standard, commands, trace, refresh=refresh, exact=exact, plain=plain)
+    if refresh == "per_bank":
+        raise InputError(f"{commands.name} has no per_bank refresh", code="E202")
+    made = program(standard, commands, trace, refresh=refresh == "all_bank", exact=exact)
+    return run(made, plain=plain)
 
 
 def _mask(channels: int | None, mask: int | None, commands: CommandSet) -> int | None:
@@ -182,6 +222,10 @@ def _trace(text: str, mask: int | None, commands: CommandSet, standard: Standard
         return read_trace(text, commands, standard)
     mask = (1 << commands.channels) - 1 if mask is None else mask
     word = text.partition(":")[0]
+    if commands.queue is None:
+        if " " not in text and word.upper() not in commands.instructions:
+            return product_trace(text, mask, commands, _device(standard))
+        return described(text, mask, commands)
     if word in NAMED or (" " not in text and word.upper() not in commands.instructions):
         made = described(expanded(text, _device(standard)), mask, commands)
         return PimTrace(text, made.steps)

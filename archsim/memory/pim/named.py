@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from archsim.core.errors import InputError, nearest
+from archsim.memory.pim.trace import lane_banks
 from archsim.memory.standard import Device
 
 _SIZES = re.compile(r"(\d+)x(\d+)")
@@ -28,8 +29,8 @@ class Shape:
     @classmethod
     def of(cls, device: Device) -> Shape:
         """The shape of one channel."""
-        banks = device.counts.get("bank_group", 1) * device.counts.get("bank", 1)
-        return cls(device.columns // device.prefetch, int(device.access_bytes) // LANE_BYTES, banks)
+        lanes = int(device.access_bytes) // LANE_BYTES
+        return cls(device.columns // device.prefetch, lanes, lane_banks(device))
 
 
 def _gemv(outputs: int, inputs: int, shape: Shape) -> str:

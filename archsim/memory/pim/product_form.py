@@ -30,7 +30,8 @@ class ProductForm(Spec):
     """Opens a row in the banks that work."""
 
     open_banks: PositiveInt
-    """Banks that one such command opens; where it is fewer than work, several are issued."""
+    """Banks that one such command opens; where it is fewer than work, several are issued; where it
+    is more, they take turns at the units before the rows are closed."""
 
     close: str = Field(examples=["PREA"])
     """Closes them."""
@@ -52,6 +53,16 @@ class ProductForm(Spec):
 
     results_per_unit: PositiveInt = 1
     """Reductions that a unit holds at once."""
+
+    results_at_once: PositiveInt | None = None
+    """Results that one such command brings. Default: one of each unit."""
+
+    ahead_bytes: int = Field(default=0, ge=0)
+    """Bytes of the matrix that a unit holds of what it has read, on which its arithmetic goes on
+    while the next row is opened; 0: it multiplies what is on its wires."""
+
+    overlaps_transfers: bool = False
+    """Whether inputs and results pass while the units work."""
 
     overlaps_rows: bool = False
     """Whether the next row is opened (in other banks, or in a second row buffer) meanwhile."""

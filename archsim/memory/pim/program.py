@@ -85,7 +85,7 @@ def program(
     device = standard.device
     assert device is not None
     names = tuple(commands.commands)
-    groups, masks = _groups(trace, commands, exact=exact)
+    groups, masks = alike(trace, commands, exact=exact)
     ops = _instructions(trace, commands, names, standard)
     sent = [int(mask >> bit & 1) for mask in masks for bit in _first_bits(groups, commands)]
     every = commands.ticks_of("nREFI", standard) if refresh else 0
@@ -103,18 +103,18 @@ def program(
     )
 
 
-def _groups(
+def alike(
     trace: PimTrace, commands: CommandSet, *, exact: bool
 ) -> tuple[tuple[tuple[int, ...], ...], list[int]]:
     """Channels that every instruction treats alike, and the mask of each instruction."""
     masks = [step.mask for step in trace.steps]
-    alike: dict[tuple[int, ...], list[int]] = {}
+    found: dict[tuple[int, ...], list[int]] = {}
     different = sorted(set(masks))
     for channel in range(commands.channels):
         bit = _bit(channel, commands)
         key = (channel,) if exact else tuple(mask >> bit & 1 for mask in different)
-        alike.setdefault(key, []).append(channel)
-    return tuple(tuple(channels) for channels in alike.values()), masks
+        found.setdefault(key, []).append(channel)
+    return tuple(tuple(channels) for channels in found.values()), masks
 
 
 def _bit(channel: int, commands: CommandSet) -> int:
@@ -129,6 +129,7 @@ def _instructions(
     trace: PimTrace, commands: CommandSet, names: tuple[str, ...], standard: Standard
 ) -> list[tuple[int, int, int, int, int]]:
     registers = [0] * commands.registers
+    assert commands.roles is not None
     read, write = names.index(commands.roles.read), names.index(commands.roles.write)
     plain = {READ: (w.READ, read), WRITE: (w.WRITE, write)}
     numbers = {name: i for i, name in enumerate(names)}
@@ -158,6 +159,8 @@ def _options(
     device = standard.device
     assert device is not None
     queue, roles = commands.queue, commands.roles
+    assert queue is not None
+    assert roles is not None
     n, group_banks = len(names), device.counts.get("bank", 1)
     banks = device.counts.get("bank_group", 1) * group_banks
     flights = [commands.ticks_of(c.in_flight, standard) for c in commands.commands.values()]

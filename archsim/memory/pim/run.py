@@ -39,6 +39,7 @@ class ChannelRun:
         waits: Ticks without a command, by reason; with the commands they are all ticks.
         row_ticks: Ticks with an open row.
         open_bank_ticks: The same, summed over banks.
+        issuing: Ticks with a command of the trace; by default all of `counts`.
     """
 
     channels: tuple[int, ...]
@@ -46,6 +47,7 @@ class ChannelRun:
     waits: dict[str, int]
     row_ticks: int
     open_bank_ticks: int
+    issuing: int | None = None
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ What a line of a trace file looks like is in `trace_lines`, traces by name and b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from archsim.core.errors import InputError
 from archsim.memory.pim.command_set import CommandSet
-from archsim.memory.standard import Standard
+from archsim.memory.standard import Device, Standard
 
 READ, WRITE, REGISTER, IDLE = "R MEM", "W MEM", "W CFR", "GPR"
 """Lines besides the instructions of a set: plain accesses, a configuration register, and what only
@@ -61,6 +62,12 @@ class PimTrace:
         return cls(name, (*kept, *(Step(word) for word in sorted(ends)[:1])))
 
 
+def lane_banks(device: Device) -> int:
+    """Banks of a channel, or of a pseudo channel where there are some."""
+    outside = ("channel", "pseudo_channel")
+    return math.prod(n for level, n in device.counts.items() if level not in outside)
+
+
 def channels_of(mask: int, commands: CommandSet) -> list[int]:
     """Numbers of the channels of a mask.
 
@@ -91,7 +98,7 @@ def check(step: Step, commands: CommandSet, standard: Standard) -> None:
                 code="E107",
             )
         return
-    banks = device.counts.get("bank_group", 1) * device.counts.get("bank", 1)
+    banks = lane_banks(device)
     for name, value, count in (("bank", step.bank, banks), ("row", step.row, device.rows)):
         if value >= count:
             raise InputError(

@@ -29,11 +29,13 @@ def test_every_row_is_positive_and_says_where_it_comes_from(name):
          'did you mean "dram.hbm4.read"?'),
         ("area", ("mac", "cel"), "no area row for mac.cel", 'did you mean "mac.cell"?'),
         ("area", ("pll", "one"), "no area row for pll.one",
-         "rows: crossbar.point, lut.entry, lut.lookup, mac.cell, mac.fp32, mac.fp4, mac.fp8, "
+         "rows: crossbar.point, dram.pim.byte, dram.pim.mac, dram.pim.tsv, lut.entry, "
+         "lut.lookup, mac.cell, mac.fp32, mac.fp4, mac.fp8, "
          "mac.fp8_e4m3, mac.fp8_e5m2, mac.int16, mac.int2, mac.int3, mac.int32, mac.int4, "
          "mac.int8, mac.mxfp4, mac.mxfp6, mac.mxfp8, mac.nvfp4, mac.ternary, mac.tf32, "
          "pe.bit_serial, phy.board, phy.cable, phy.package, register.byte, router.port, "
-         "vector.lane"),
+         "vector.add, vector.div, vector.exp, vector.gather, vector.lane, vector.max, vector.mul, "
+         "vector.rsqrt"),
         ("leakage", ("logic", "mm3"), "no leakage row for logic.mm3", 'did you mean "logic.mm2"?'),
         ("leakage", ("pll", "one"), "no leakage row for pll.one", "rows: logic.mm2"),
     ],

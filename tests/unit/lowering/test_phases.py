@@ -1,5 +1,7 @@
 """Are several steps, chunks of prompts, and both kinds of work in one step what they say?"""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -169,7 +171,18 @@ def test_a_prompt_in_chunks_computes_what_the_whole_one_does_and_a_head_more(tok
 
 def test_a_chunk_of_one_token_is_a_decode_step():
     chunk, step = graph(prefill(1, context_before=15, batch=2)), graph(decode(16, batch=2))
-    assert (chunk.blocks, dict(chunk.tensors)) == (step.blocks, dict(step.tensors))
+    assert {op.phase for _, op in chunk.ops()} == {"prefill"}
+    same = tuple(replace(b, ops=tuple(replace(op, phase="decode") for op in b.ops))
+                 for b in chunk.blocks)  # fmt: skip
+    assert (same, dict(chunk.tensors)) == (step.blocks, dict(step.tensors))
+
+
+def test_in_a_mixed_step_attention_is_of_a_phase_and_what_is_shared_of_both():
+    found = graph(mixed({"batch": 3, "context": 40}, {"tokens": 5}))
+    ops = {op.name: op.phase for _, op in found.ops()}
+    assert ops["attn.score"] == ops["attn.value"] == "decode"
+    assert ops["attn.prefill1.softmax"] == "prefill"
+    assert ops["attn.out"] == ops["attn.kv_append"] == "mixed"
 
 
 def test_a_window_leaves_of_the_cached_tokens_those_that_the_first_new_one_sees():

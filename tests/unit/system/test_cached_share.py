@@ -10,7 +10,7 @@ from archsim.core.errors import InputError
 from archsim.ir.graph import Block, OpGraph
 from archsim.ir.op import Access, Kind, Op
 from archsim.ir.tensor import DTYPES, Role, Tensor
-from archsim.system.cached_share import ResidencyRule, cached_share, idle_rules, policy_of
+from archsim.system.cached_share import ResidencyRule, cached_share, idle_rules, rule_of
 
 MIB = 1 << 20
 MACHINE = {
@@ -69,9 +69,9 @@ def test_the_first_rule_that_matches_a_tensor_counts():
         ResidencyRule(of="layer.ffn.*", policy="lru"),
         ResidencyRule(of="weights", policy="belady"),
     )
-    assert policy_of(rules, "weights", "layer.ffn.up.weight") == "lru"
-    assert policy_of(rules, "weights", "head.weight") == "belady"
-    assert policy_of(rules, "kv_cache", "keys") == "pinned"
+    assert rule_of(rules, "weights", "layer.ffn.up.weight").policy == "lru"
+    assert rule_of(rules, "weights", "head.weight").policy == "belady"
+    assert rule_of(rules, "kv_cache", "keys").policy == "pinned"
 
 
 def test_a_rule_without_tensors_is_told():
