@@ -13,6 +13,7 @@ from archsim.ir.region import RegionMapping, Way
 from archsim.lowering.lower import lower
 from archsim.lowering.spec import load_workload
 from archsim.system.build import build
+from archsim.system.dispatch import dispatched
 from archsim.system.place import stage_blocks
 from archsim.system.region import deal
 from archsim.system.region_work import shares
@@ -195,7 +196,8 @@ def test_what_a_cut_joins_fits_however_much_stays_on_chip(kib, phase, two, stays
     except Infeasible as error:
         path = str(error).partition(":")[0]
         graph = lower(load_workload(workload)[0])
-        blocks, _ = stage_blocks(graph, build(api.load_hardware(hardware)), 32)
+        machine_of = dispatched(build(api.load_hardware(hardware)), graph)
+        blocks, _ = stage_blocks(graph, machine_of, 32)
         (stage,) = [s for b in blocks for s in b.stages if s.path == path]
         assert len(stage.ops) == 1
 
