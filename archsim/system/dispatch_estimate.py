@@ -18,18 +18,15 @@ from archsim.components.base import Engine, KernelEngine, MacEngine, VectorEngin
 from archsim.core.units import PS_PER_S
 from archsim.ir.graph import OpGraph
 from archsim.ir.op import Op
-from archsim.ir.pim import PimWork, Product
+from archsim.ir.pim import ACTIONS, STORED
 from archsim.ir.problem import Problem, problem
-from archsim.ir.tensor import Role, Tensor
+from archsim.ir.tensor import Tensor
 from archsim.system.build import Machine
 from archsim.system.cached_share import rule_of
 from archsim.system.dispatch_work import PARTIAL_BITS, work_of
 from archsim.system.pim_ask import product_of
 from archsim.system.pim_link import crossed, crossing
 from archsim.system.prices import price
-
-ROLES = {Role.WEIGHT: "weights", Role.KV_CACHE: "kv_cache"}
-"""Of matrices that lie in a memory before a product begins, with their names under `placement:`."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def can_take(machine: Machine, graph: OpGraph, engine: Engine, op: Op) -> bool:
         return False
     if not isinstance(engine, PimEngine):
         return True
-    if matrix.role not in ROLES:
+    if matrix.role not in STORED:
         return False
     lies = _lies(machine, matrix)
     return not lies or engine.spec.inside in lies
@@ -63,7 +60,7 @@ def can_take(machine: Machine, graph: OpGraph, engine: Engine, op: Op) -> bool:
 
 def _lies(machine: Machine, matrix: Tensor) -> tuple[str, ...]:
     """Memories that may hold a matrix, the first one preferred; none named: all."""
-    placement, of = machine.spec.placement, ROLES[matrix.role]
+    placement, of = machine.spec.placement, STORED[matrix.role]
     own = rule_of(placement.residency, of, matrix.name).memories
     said: tuple[str, ...] = own or getattr(placement, of)
     return said
@@ -100,12 +97,9 @@ def _inside(machine: Machine, graph: OpGraph, engine: PimEngine, ops: Sequence[O
     works = [crossed(engine.product(p), over) for p, over in zip(products, ways, strict=True)]
     switches = 2 if engine.spec.sharing == "mode_switch" else 0
     ps = sum(work.banks_ps for work in works) + switches * engine.switch_ps
-    rows = {
-        action: engine.price(machine.table, action).pj
-        for action in ("activate", "read", "input", "result", "mac")
-    }
+    rows = {action: engine.price(machine.table, action).pj for action in ACTIONS}
     pairs = zip(products, works, strict=True)
-    pj = fsum(rows[key] * n for p, w in pairs for key, n in _counts(p, w).items())
+    pj = fsum(rows[key] * n for p, w in pairs for key, n in w.actions(p).items())
     return Estimate(ps, pj)
 
 
@@ -114,22 +108,11 @@ def _brought_s(machine: Machine, graph: OpGraph, ops: Sequence[Op]) -> float:
     seconds = 0.0
     for op in ops:
         matrix = graph.tensors[op.reads[1].tensor] if op.is_mac else None
-        if matrix is not None and matrix.role in ROLES:
+        if matrix is not None and matrix.role in STORED:
             first = _lies(machine, matrix)[:1]
             if first and first[0] != machine.dram.name:
                 seconds += graph.touched_bytes(op.reads[1]) / machine.bytes_per_s_from(first[0])
     return seconds
-
-
-def _counts(product: Product, work: PimWork) -> dict[str, int]:
-    """What a product counts, by the actions that it is priced in."""
-    return {
-        "activate": work.activates,
-        "read": work.read_bytes,
-        "input": work.input_bytes,
-        "result": work.result_bytes,
-        "mac": product.macs,
-    }
 
 
 def _compute_s(graph: OpGraph, engine: Engine, op: Op) -> float:

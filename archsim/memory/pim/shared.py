@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import get_args
 
 from archsim.core.errors import InputError, nearest
 from archsim.memory.pim.command_set import CommandSet
@@ -17,7 +18,7 @@ from archsim.memory.pim.lanes import LaneRun, commands_of, run_lane
 from archsim.memory.pim.trace import PimTrace
 from archsim.memory.standard import Standard
 
-SHARINGS: tuple[Sharing, ...] = ("mode_switch", "bundle", "dual_row_buffer")
+SHARINGS: tuple[Sharing, ...] = get_args(Sharing)
 
 
 @dataclass(frozen=True)
