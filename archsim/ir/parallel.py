@@ -14,6 +14,7 @@ from archsim.core.spec import PositiveInt, Spec, problem
 
 Axis = Literal["tensor", "context", "expert", "data", "pipeline"]
 AXES: tuple[Axis, ...] = ("tensor", "context", "expert", "data", "pipeline")
+KIND = "kind"  # the axis of devices of unlike kinds that do the work of one together
 _ALL = ", ".join(AXES)
 
 Ways = Annotated[int, Field(ge=1, le=65_536)]
@@ -119,6 +120,11 @@ class ParallelPlan(Spec):
         """Devices of the whole plan."""
         return prod(self.ways(axis) for axis in AXES)
 
+    @property
+    def of_a_kind(self) -> int:
+        """Devices with consecutive numbers that have the same parts: all, but for several kinds."""
+        return self.devices
+
     def groups(self, axis: str) -> tuple[tuple[int, ...], ...]:
         """Numbers of the devices of each group along an axis or a part of it, in order along it."""
         whole, _, part = axis.partition(".")
@@ -134,3 +140,38 @@ class ParallelPlan(Spec):
             if all((d // (stride * inner)) % ways == 0 for inner, ways in dims)
         )
         return tuple(tuple(first + step for step in steps) for first in firsts)
+
+
+class PlanOfKinds(ParallelPlan):
+    """A plan each of whose devices is several: one of each kind, with its own part of the ops.
+
+    Those of the first kind have the lowest numbers, then come those of the next, in the same order.
+    """
+
+    kinds: PositiveInt = 1
+    """Kinds of devices of the machine."""
+
+    def ways(self, axis: str) -> int:
+        """Devices along an axis; of `kind` one of each."""
+        return self.kinds if axis == KIND else super().ways(axis)
+
+    def of_one_kind(self) -> ParallelPlan:
+        """The plan of the devices of one kind, as users give it."""
+        return ParallelPlan(**{key: value for key, value in self if key != "kinds"})
+
+    @property
+    def of_a_kind(self) -> int:
+        """Devices of each kind."""
+        return super().devices
+
+    @property
+    def devices(self) -> int:
+        """Devices of all kinds."""
+        return self.kinds * self.of_a_kind
+
+    def groups(self, axis: str) -> tuple[tuple[int, ...], ...]:
+        """Groups along an axis, in every kind; along `kind` those that share one device's ops."""
+        if axis != KIND:
+            return super().groups(axis)
+        firsts = range(self.of_a_kind)
+        return tuple(tuple(range(d, self.devices, self.of_a_kind)) for d in firsts)

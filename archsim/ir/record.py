@@ -39,6 +39,7 @@ class MachineRecord:
         prices: by counted action; None for counts that spend nothing.
         movers: the two memories that each DMA joins.
         budgets: most that a run may take, by metric (latency_s, energy_j, area_mm2).
+        engine_devices: devices that have an engine, where these are not all.
     """
 
     name: str
@@ -52,6 +53,7 @@ class MachineRecord:
     prices: Mapping[str, Price | None]
     movers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     budgets: Mapping[str, float] = field(default_factory=dict)
+    engine_devices: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def peak_flops(self) -> float:

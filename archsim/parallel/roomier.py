@@ -17,7 +17,7 @@ def with_roomier(error: Infeasible, divided: Partition) -> Infeasible:
     """
     graph, plan = divided.whole, divided.plan
     message = f"{error.message}, as the default plan ({spoken(plan)}) divides it"
-    found = list(legal_plans(Shape.of(graph), graph, plan.devices))
+    found = list(legal_plans(Shape.of(graph), graph, plan.of_a_kind))
     best = max(found, key=lambda p: p.tensor * p.pipeline, default=plan)
     helps = error.help
     if best.tensor * best.pipeline > plan.tensor * plan.pipeline:

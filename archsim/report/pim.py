@@ -27,12 +27,13 @@ def pim(run: RunRecord) -> dict[str, Any]:
     for engine in sorted({record.engine for record in run.pims}):
         mine = [record for record in run.pims if record.engine == engine]
         busy = sum(row.devices * row.busy_ps for row in run.rows if _unit(run, row.unit) == engine)
+        having = run.machine.engine_devices.get(engine, run.devices)
         found[engine] = {
             "memory": mine[0].memory,
             "sharing": mine[0].sharing,
             "bytes_per_s": mine[0].bytes_per_s,
             "busy_ps": busy,
-            "busy_share": busy / (run.devices * run.time_ps) if run.simulated else None,
+            "busy_share": busy / (having * run.time_ps) if run.simulated else None,
             "switch_ps": max(0, busy - _banks_ps(mine)) if run.simulated else None,
             **_waited(run, engine, mine[0].memory),
             **_summary(mine),

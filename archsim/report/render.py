@@ -33,6 +33,7 @@ def summary(report: Report, *, width: int = WIDTH, colour: bool = False) -> str:
         color_system="standard" if colour else None,
         force_terminal=colour,
         legacy_windows=False,
+        force_jupyter=False,  # a notebook shows what it is given, once
         markup=False,
         highlight=False,
         emoji=False,
@@ -223,11 +224,12 @@ def _read_inside(result: dict[str, Any]) -> list[list[str]]:
 
     Of a pod both are of all devices.
     """
-    rows, seconds = [], result["time_ps"] / PS_PER_S * result.get("devices", 1)
+    rows = []
     for engine, whole in result.get("pim", {}).items():
         read, peak = whole["read_bytes"], whole["bytes_per_s"]
         said = format_bytes(read)
-        if seconds and whole["busy_share"]:
+        if whole["busy_share"]:
+            seconds = whole["busy_ps"] / whole["busy_share"] / PS_PER_S  # of all that have it
             said += f", {_percent(read / peak / seconds)} of {format_si(peak, 'B/s')} a device"
         rows.append([f"{whole['memory']} read inside, by {engine}", "", said, ""])
     return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archsim.core.units import PS_PER_S
-from archsim.ir.record import RunRecord
+from archsim.ir.record import RunRecord, StageRecord
 from archsim.ir.tensor import TRAINING, Role
 from archsim.report.account import CLASS, Totals
 from archsim.report.energy import Spent
@@ -137,12 +137,13 @@ def op_classes(run: RunRecord, rows: list[dict[str, Any]], totals: Totals) -> li
     for op_class, members in groups.items():
         ps = sum(rows[i]["time_ps"] for i in members)
         parts = [run.devices // run.stages[i].devices for i in members]  # peaks are of all devices
+        alike = [_having(run, run.stages[i]) // run.stages[i].devices for i in members]
         moved = sum(
             part * totals.matching(f"dram.read.{role}.", i)
             for i, part in zip(members, parts, strict=True)
             for role in ("weight", "kv_cache")
         )
-        flops = 2 * sum(part * rows[i]["macs"] for i, part in zip(members, parts, strict=True))
+        flops = 2 * sum(part * rows[i]["macs"] for i, part in zip(members, alike, strict=True))
         longest = max(members, key=lambda i: rows[i]["time_ps"])
         out.append(
             {
@@ -157,6 +158,11 @@ def op_classes(run: RunRecord, rows: list[dict[str, Any]], totals: Totals) -> li
             }
         )
     return sorted(out, key=lambda c: (-c["time_ps"], c["op_class"]))
+
+
+def _having(run: RunRecord, stage: StageRecord) -> int:
+    """Devices that have the engine of a stage."""
+    return run.machine.engine_devices.get(stage.engine, run.devices)
 
 
 def _at_work(run: RunRecord) -> tuple[list[int], list[int]]:

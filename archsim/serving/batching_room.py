@@ -113,14 +113,15 @@ class Room:
         """Steps of requests that fill what the first leaves, as each of a few takes; 2 or more."""
         # from the file that people wrote: an error says where the mistake is
         plan = place_only(self.where.hardware, self._full(self.step), set_=self.where.set_)
-        one = sum(plan.dram_bytes.values())
+        one = _held(plan)
         try:
-            few = sum(self._placed(FEW * self.step).dram_bytes.values())
+            few = _held(self._placed(FEW * self.step))
         except Infeasible:
             return 2
         room = sum(memory.capacity_bytes for memory in plan.machine.tiers)
-        each = max(1.0, (few - one) / (FEW - 1))
-        return max(2, min(MOST // self.step, 1 + int((room - one) / each)))
+        grows = [max(1.0, (b - a) / (FEW - 1)) for a, b in zip(one, few, strict=False)]
+        most = min(int((room - a) / each) for a, each in zip(one, grows, strict=False))
+        return max(2, min(MOST // self.step, 1 + most))
 
     def _placed(self, batch: int) -> Plan:
         return place_only(self.where.resolved, self._full(batch), set_=self.where.workload_sets)
@@ -150,3 +151,9 @@ class Room:
             held = Loop(lengths, batch, self.spec.seed).held()
             sizes = {"context": sorted(length.full for length, _ in islice(held, batch))}
         return {**self.spec.workload(), "phase": {"kind": "decode", **sizes}}
+
+
+def _held(plan: Plan) -> list[int]:
+    """Bytes behind the chip of the devices of each share."""
+    plans = plan.pod.plans if plan.pod else (plan,)
+    return [sum(one.dram_bytes.values()) for one in plans]

@@ -17,6 +17,7 @@ from archsim.ir.parallel import ParallelPlan
 from archsim.memory.base import Memory, memories
 from archsim.system.binding import bind
 from archsim.system.build_names import dangling, names_exist
+from archsim.system.kinds_check import check_kinds
 from archsim.system.network_port import NetworkPort, port_between
 from archsim.system.on_chip import OnChip
 from archsim.system.on_chip_build import chip_network
@@ -55,7 +56,7 @@ class Machine:
         assert self.port is not None
         return replace(self, port=NetworkPort(self.port.link, self.table, plan, self.port.fabric))
 
-    @property
+    @cached_property
     def sram(self) -> Memory:
         """The on-chip memory that operands lie in."""
         return next(m for _, m in sorted(self.memories.items()) if not m.off_chip)
@@ -193,8 +194,9 @@ def build(spec: Any) -> Machine:
     _join(mems, movers)
     table = _table(spec)
     bind(units, mems, table)
-    noc = chip_network(movers, mems, units, table)
-    return Machine(spec, mems, units, movers, table, port_between(movers, table), noc)
+    noc, port = chip_network(movers, mems, units, table), port_between(movers, table)
+    check_kinds(spec, units, port)
+    return Machine(spec, mems, units, movers, table, port, noc)
 
 
 def _table(spec: Any) -> EnergyTable:

@@ -5,7 +5,7 @@ How faults are written is in `faults`; devices with the same ones run the same p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -60,13 +60,15 @@ def with_faults(machine: Machine) -> Machine:
 
 
 def odd_plans(
-    divided: Partition, machine: Machine, placed: Callable[[Share, Machine], Plan]
+    divided: Partition,
+    machines: Mapping[str, Machine],
+    placed: Callable[[Share, Machine], Plan],
 ) -> dict[int, Plan]:
     """Plans of the devices that are unlike the others, by number.
 
     Args:
         divided: what each device runs.
-        machine: as all other devices are, with the port of all.
+        machines: by share, as all its other devices are, with the port of all.
         placed: places a share on a device.
 
     Raises:
@@ -74,6 +76,7 @@ def odd_plans(
     """
     shares = {d: share for share in divided.shares for d in share.devices}
     slow: dict[int, Slow] = {}
+    machine = machines[divided.shares[0].name]
     for i, fault in enumerate(machine.spec.faults):
         if fault.device is None:
             continue
@@ -95,7 +98,7 @@ def odd_plans(
     for device, how in sorted(slow.items()):
         key = (shares[device].name, how)
         if key not in found:
-            found[key] = placed(shares[device], slowed(machine, how))
+            found[key] = placed(shares[device], slowed(machines[shares[device].name], how))
         plans[device] = found[key]
     return plans
 

@@ -10,6 +10,7 @@ from archsim.ir.parallel import ParallelPlan
 from archsim.ir.partition import Share
 from archsim.system.build import Machine
 from archsim.system.degraded import odd_plans, with_faults
+from archsim.system.kinds import divided_over, machines_of
 from archsim.system.place import Plan, Pod
 from archsim.system.plan import place
 from archsim.system.split_batch import sub_batches, with_sub_batches
@@ -35,22 +36,27 @@ def place_all(
             raise _lonely(machine, parallel)
         return place(sub_batches(graph, machine), machine, accumulator_bits)
     try:
-        divided = partition(graph, parallel, machine.devices)
+        if machine.spec.devices:
+            divided = divided_over(graph, machine, parallel)
+        else:
+            divided = partition(graph, parallel, machine.devices)
     except InputError as error:
         error.details.setdefault("path", "parallel")
         raise
     shares = tuple(with_sub_batches(share, machine) for share in divided.shares)
     divided = replace(divided, shares=shares)
     joined = with_faults(machine.joined(divided.plan))
+    own = machines_of(joined, divided)
     try:
-        plans = tuple(_placed(share, joined, accumulator_bits) for share in divided.shares)
+        plans = tuple(_placed(share, own[share.name], accumulator_bits) for share in divided.shares)
     except Infeasible as error:
         from archsim.parallel.roomier import with_roomier
 
         raise error if parallel is not None else with_roomier(error, divided) from None
-    odd = odd_plans(divided, joined, lambda share, one: _placed(share, one, accumulator_bits))
+    odd = odd_plans(divided, own, lambda share, one: _placed(share, one, accumulator_bits))
     unmatched = tuple(r for r in plans[0].unmatched if all(r in p.unmatched for p in plans))
-    return replace(plans[0], unmatched=unmatched, pod=Pod(divided, plans, odd))
+    whole = joined if machine.spec.devices else plans[0].machine
+    return replace(plans[0], machine=whole, unmatched=unmatched, pod=Pod(divided, plans, odd))
 
 
 def _lonely(machine: Machine, parallel: ParallelPlan) -> InputError:

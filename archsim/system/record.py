@@ -26,6 +26,7 @@ from archsim.ir.tensor import DType
 from archsim.system.dispatch_record import dispatch_records
 from archsim.system.expert_cache import expert_records
 from archsim.system.homes import tier_bytes
+from archsim.system.kinds import devices_with
 from archsim.system.nest_stage import busy_pct, cells_used
 from archsim.system.on_chip_record import floor_record, short_buffers
 from archsim.system.pim_record import pim_records
@@ -213,7 +214,7 @@ def _machine(plan: Plan, keys: list[str]) -> MachineRecord:
     machine = plan.machine
     count, port = machine.devices, machine.port
     area, static = (
-        {name: count * of for name, of in parts.items()}
+        {name: devices_with(machine, name) * of for name, of in parts.items()}
         for parts in (machine.area_mm2(), machine.leakage_w())
     )
     if port is not None:
@@ -225,13 +226,14 @@ def _machine(plan: Plan, keys: list[str]) -> MachineRecord:
         machine.sram.name,
         machine.dram.name,
         count * machine.dram.peak_bytes_per_s,
-        {name: count * peak for name, peak in _engine_peaks(plan).items()},
+        {name: devices_with(machine, name) * peak for name, peak in _engine_peaks(plan).items()},
         tuple(e.name for e in machine.mac_engines),
         area,
         static,
         {key: price(machine, key) for key in keys},
         {x.name: (x.spec.from_, x.spec.to) for x in machine.links.values() if isinstance(x, Dma)},
         machine.spec.budgets.limits(),
+        {e: n for e in machine.engines if (n := devices_with(machine, e)) != count},
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from archsim.core.units import PS_PER_S
 from archsim.ir.collective_mapping import CollectiveMapping
-from archsim.ir.parallel import AXES
+from archsim.ir.parallel import AXES, KIND, PlanOfKinds
 from archsim.ir.pod_record import CollectiveRecord, PodRecord, ShareRecord
 from archsim.system.bubbles import bubbles_ps
 from archsim.system.homes import tier_bytes
@@ -36,7 +36,8 @@ def pod_record(pod: Pod, timed: Timed | None) -> PodRecord:
         plan=plan.to_data(),
         groups={
             axis: (plan.devices // plan.ways(axis), plan.ways(axis))
-            for axis in AXES if plan.ways(axis) > 1
+            for axis in (*AXES, *((KIND,) if isinstance(plan, PlanOfKinds) else ()))
+            if plan.ways(axis) > 1
         },
         notes=divided.notes,
         shares=shares,

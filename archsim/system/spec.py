@@ -23,6 +23,7 @@ from archsim.system.cascade_rule import CascadeRule
 from archsim.system.dispatch_rule import DispatchRule
 from archsim.system.expert_cache import ExpertRule
 from archsim.system.faults import Fault
+from archsim.system.kinds_rule import DeviceKind
 from archsim.system.layouts import Layout
 from archsim.system.mapper_rule import Template, or_auto, says_auto, spread, unsaid
 from archsim.system.nest_rule import NestRule, expand
@@ -175,6 +176,10 @@ class HardwareBase(Spec):
 
     clocks: dict[str, Hertz]
     """Clocks by name; every component names one of them."""
+
+    devices: tuple[DeviceKind, ...] = ()
+    """Kinds of devices on the network between chips, each with some of the engines. Default: all
+    devices have all engines."""
 
     placement: Placement = Placement()
     """Which memories hold what."""

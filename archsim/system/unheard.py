@@ -26,13 +26,23 @@ NO_BANKS = "its banks are not simulated in this run"
 def unheard(
     plan: Plan, banked: Collection[str], tiers: Collection[TierRecord]
 ) -> Iterator[tuple[str, str]]:
-    """(code, text) of each warning.
+    """(code, text) of each warning; where devices are of several kinds, those of every kind.
 
     Args:
         plan: what runs where.
         banked: names of the memories whose banks were simulated.
         tiers: what each memory behind the chip holds.
     """
+    if not plan.machine.spec.devices or plan.pod is None:
+        yield from _unheard(plan, banked, tiers)
+        return
+    found = [tuple(_unheard(one, banked, tiers)) for one in plan.pod.plans]
+    yield from (said for said in found[0] if all(said in others for others in found))
+
+
+def _unheard(
+    plan: Plan, banked: Collection[str], tiers: Collection[TierRecord]
+) -> Iterator[tuple[str, str]]:
     machine = plan.machine
     yield from unheard_rules(plan)
     yield from unheard_cascades(plan)

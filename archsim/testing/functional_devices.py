@@ -14,7 +14,7 @@ import numpy as np
 
 from archsim.ir.graph import Block, OpGraph
 from archsim.ir.op import Kind, Op
-from archsim.ir.parallel import ParallelPlan
+from archsim.ir.parallel import KIND, ParallelPlan
 from archsim.ir.tensor import Role
 from archsim.testing.functional_attention import Floats
 from archsim.testing.functional_exchange import exchanged
@@ -79,6 +79,9 @@ class Device(Learning, Heads):
         for op in block.ops:
             if op.kind is Kind.COLLECTIVE:
                 found = yield op, self._given(op)
+                if op.collective is not None and op.collective.axis == KIND:
+                    self._take(op, found)
+                    continue
                 if self.graph.tensors[op.writes[0].tensor].role is Role.GRADIENT:
                     self.gradients |= found
                     continue
@@ -86,6 +89,11 @@ class Device(Learning, Heads):
                     self._set(op, access.tensor, found)
             else:
                 self._op(op)
+
+    def _take(self, op: Op, found: Any) -> None:
+        """Keep what another kind of device has sent; a sender gets nothing."""
+        for access, (value, stats) in zip(op.writes, found or (), strict=False):
+            self.now[access.tensor], self.stats[access.tensor] = value, stats
 
     def _set(self, op: Op, name: str, found: Any) -> None:
         """Keep a result; what comes in parts is put together, one below the other."""
@@ -99,9 +107,10 @@ class Device(Learning, Heads):
     def _load(self, block: Block) -> None:
         """The device's part of the cache."""
         names = {a.tensor for op in block.ops for a in (*op.reads, *op.writes)}
+        made = {a.tensor for op in block.ops if op.op_class == "kv_append" for a in op.writes}
         for name in names:
-            tensor = self.graph.tensors[name]
-            if tensor.role is Role.KV_CACHE and name.endswith(("keys", "values")):
+            cached = self.graph.tensors[name].role is Role.KV_CACHE or name in made
+            if cached and name.endswith(("keys", "values")):
                 self.now[name] = self.place.cache(name, self.at)
 
     def _given(self, op: Op) -> Any:
@@ -112,6 +121,8 @@ class Device(Learning, Heads):
         name = access.tensor
         if collective.pattern == "receive":
             return None
+        if collective.axis == KIND:
+            return [(self.now[a.tensor], self.stats.get(a.tensor)) for a in op.reads]
         role = tensor.role if tensor is not None else Role.ACTIVATION
         if role is Role.WEIGHT:
             return self._weight(op, name)

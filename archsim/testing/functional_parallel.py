@@ -174,11 +174,11 @@ def _message(
     number: int,
     posted: dict[tuple[int, int], list[Any]],
 ) -> bool:
-    """A message between stages: sent at once, received when it is there."""
+    """A message between stages, or kinds: sent at once, received when it is there."""
     op, value = waiting[number]
     collective = op.collective
     assert collective is not None
-    group = next(g for g in plan.groups("pipeline") if number in g)
+    group = next(g for g in plan.groups(collective.axis) if number in g)
     other = group[(group.index(number) + collective.peer) % len(group)]
     if collective.pattern == "send":
         posted.setdefault((number, other), []).append(value)

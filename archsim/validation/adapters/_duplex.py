@@ -49,8 +49,12 @@ SYSTEMS = {  # the shipped machine without its devices, and how experts lie in a
     "duplex_pe_et": ("duplex-pe", "shared"),
     "bank_pim": ("bank-pim", "dealt"),
     "bankgroup_pim": ("bankgroup-pim", "dealt"),
+    "gpu_doubled": ("gpu-hbm3", "dealt"),
+    "hetero": ("hetero", "dealt"),
 }
 NODE = 8  # devices of a node at most: section VII-A
+DOUBLED = "gpu_doubled"  # twice the devices, of a node up to eight, then the nodes: section VII-A
+KINDS = {"hetero": 2}  # kinds of devices, each with as many: section III-B
 ANSWERED = 512  # stages of the steady state that a sample stands for
 SAMPLE = {0: 6, 1: 3, 2: 1}  # stages that are simulated, by prompts in them: none, one, more
 PEAK_FLOPS = 989.4e12  # a device, fp16: NVIDIA H100 datasheet
@@ -98,14 +102,16 @@ def machine_of(system: str, devices: int) -> str:
     """
     if system not in SYSTEMS:
         raise Unsupported(f'system "{system}" is not one of {", ".join(SYSTEMS)}')
+    devices *= 2 if system == DOUBLED else 1
     size = str(devices) if devices <= NODE else f"{devices // NODE}x{NODE}"
     return f"{SYSTEMS[system][0]}-{size}"
 
 
 def plan_of(point: Point) -> dict[str, Any]:
     """Attention and dense parts inside a node, experts over all, requests over nodes."""
-    nodes = max(1, point.devices // NODE)
-    plan: dict[str, Any] = {"tensor": point.devices // nodes}
+    devices = point.devices * (2 if point.system == DOUBLED else 1)
+    nodes = max(1, devices // NODE)
+    plan: dict[str, Any] = {"tensor": devices // nodes // KINDS.get(point.system, 1)}
     if point.model in DENSE:
         return {**plan, "data": nodes}
     experts = SYSTEMS[point.system][1]
