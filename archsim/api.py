@@ -12,7 +12,7 @@ from typing import Any
 from archsim.core.document import Document
 from archsim.core.errors import ArchsimError, Infeasible, InputError, Unsupported
 from archsim.ir.graph import OpGraph
-from archsim.lowering.lower import lower
+from archsim.lowering.lower import lower_once
 from archsim.lowering.spec import load_workload
 from archsim.memory.pim.measure import pim as _pim
 from archsim.report.degraded import against
@@ -216,10 +216,11 @@ def place_only(
     batch: int | None = None,
     context: int | None = None,
     tokens: int | None = None,
+    seed: int = 0,
 ) -> Plan:
     """Everything up to time: engines, fusion, residency, mappings (`archsim map`)."""
     _, machine, document = _described(hardware, set_, set_files)
-    work, graph, said = _graph(workload, set_, phase, batch, context, tokens)
+    work, graph, said = _graph(workload, set_, phase, batch, context, tokens, seed)
     return _placed(graph, machine, work, document, said)
 
 
@@ -280,7 +281,7 @@ def _graph(
     work, document = load_workload(
         workload, set_=own, phase=phase, batch=batch, context=context, tokens=tokens, seed=seed
     )
-    return work, lower(work), document
+    return work, lower_once(work), document
 
 
 def _accumulator_bits(work: Any) -> int:

@@ -19,7 +19,7 @@ def lane_cycles(cost: Mapping[Any, int], op: Op) -> tuple[Ratio, Ratio]:
     """Lane-cycles per point and per row of an op; `cost` is by primitive, 1 where not listed."""
 
     def total(counts: Mapping[str, int]) -> Ratio:
-        return sum((Ratio(n * cost.get(p, 1)) for p, n in counts.items()), Ratio(0))
+        return Ratio(sum(n * cost.get(p, 1) for p, n in counts.items()))
 
     return total(op.primitives), total(op.row_primitives)
 
@@ -27,5 +27,6 @@ def lane_cycles(cost: Mapping[Any, int], op: Op) -> tuple[Ratio, Ratio]:
 def tile_cycles(lanes: int, point: Ratio, row: Ratio, points: Ints, rows: Ints) -> Ints:
     """Cycles of tiles of so many points and rows on all lanes, one array element a tile."""
     scale = lcm(point.denominator, row.denominator)
-    work = points * int(point * scale) + rows * int(row * scale)
+    per_point = point.numerator * (scale // point.denominator)
+    work = points * per_point + rows * (row.numerator * (scale // row.denominator))
     return np.asarray(-(-work // (lanes * scale)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -147,6 +147,11 @@ class MacEngine(Engine):
     def peak(self, weight: DType) -> float:
         """Peak multiply-accumulates per second by weights of a form; 0 for one it refuses."""
         return self.macs_per_s(self.rated(weight))
+
+    @property
+    def cost_content(self) -> Hashable:
+        """What its costs depend on, by default all that it is made of: equal where costs are."""
+        return self.spec.model_dump_json(), self.clock_hz
 
     def cost_of(self, tiles: Tiles, weight: DType) -> Cost:
         """Cost of tiles by weights of a form: as of the type that MACs run at, by default."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -142,6 +143,11 @@ class SystolicArray(MacEngine):
         """Peak multiply-accumulates per second at a dtype; 0 when it has no rate."""
         s = self.spec
         return s.rows * s.cols * s.count * s.rates.get(dtype, 0) * self.clock_hz
+
+    @property
+    def cost_content(self) -> Hashable:
+        """Its cells and how folds follow each other; cycles do not depend on their length."""
+        return str(self.spec.model_dump_json(exclude={"clock"}))
 
     def cost(self, tiles: Tiles, dtype: str) -> Cost:
         """Cycles, lag and element counts of tiles; one array element a tile.

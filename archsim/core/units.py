@@ -124,7 +124,7 @@ def _parse(text: str, wanted: tuple[str, ...]) -> tuple[str, Fraction]:
     number, unit = match[1], match[2]
     if not unit:
         raise missing_unit(number, wanted[0])
-    container, factor = _read_unit(text, number, unit, first)
+    container, factor = _clear_unit(unit) or _read_unit(text, number, unit, first)
     for name in wanted:
         base_container, base_factor = known()[name]
         if container == base_container:
@@ -172,6 +172,15 @@ def _refuse_comma(text: str) -> None:
         grouped = re.fullmatch(r"[+-]?\d{1,3}((?:,\d{3})+)(\D.*)?", text.strip())
         plain = f" or `{text.strip().replace(',', '')}`" if grouped else ""
         raise QuantityError("E106", f'"{text}": comma in a number', help=point + plain)
+
+
+@lru_cache(maxsize=512)
+def _clear_unit(unit: str) -> tuple[Any, Fraction] | None:
+    """Dimensionality and factor of a unit; None for one that is refused, in words of its text."""
+    try:
+        return _read_unit(f"1 {unit}", "1", unit, next(iter(DIMENSIONS.values())))
+    except QuantityError:
+        return None
 
 
 def _read_unit(text: str, number: str, unit: str, wanted: Dimension) -> tuple[Any, Fraction]:

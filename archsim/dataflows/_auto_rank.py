@@ -15,15 +15,8 @@ from numpy.typing import NDArray
 from archsim.dataflows._auto_cost import PS, Measured
 from archsim.dataflows._auto_time import Flow, Nest
 from archsim.dataflows._grid import OPERANDS
-from archsim.dataflows._search import (
-    MAX_TILES,
-    TOLERANCE,
-    Slots,
-    built,
-    keeps,
-    slots_of,
-    spares,
-)
+from archsim.dataflows._search import TOLERANCE, Slots, built, keeps, slots_of, spares
+from archsim.dataflows._search_cost import MAX_TILES
 from archsim.ir.mapping import Mapping
 from archsim.ir.problem import Problem
 from archsim.ir.target import Target

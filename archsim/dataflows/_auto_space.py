@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsim.core.errors import Unmappable
-from archsim.dataflows._grid import ladder, tile_sizes
 from archsim.dataflows._search import choose
+from archsim.dataflows._tile_sizes import ladder, tile_sizes
 from archsim.ir.problem import Problem
 from archsim.ir.target import Target
 

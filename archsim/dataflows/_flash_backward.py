@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsim.core.errors import Unmappable
-from archsim.dataflows._grid import ladder
+from archsim.dataflows._tile_sizes import ladder
 from archsim.ir.attention_problem import AttentionProblem
 from archsim.ir.flash_backward import FlashBackwardMapping
 from archsim.ir.flash_backward_room import (

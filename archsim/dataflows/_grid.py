@@ -1,13 +1,18 @@
-"""Tile extents that are worth trying for a MAC op, and what of their cost no loop order changes."""
+"""Tiles that are worth trying for a MAC op, with what of their cost no loop order changes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from itertools import accumulate, combinations, pairwise
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from archsim.dataflows._tile_sizes import tile_sizes
 from archsim.ir.problem import Extents, Problem
 from archsim.ir.target import Target, Tiles
 
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 OPERANDS = ("in", "weight", "out")
+KEPT = 128  # grids, of some 300 KB each at most: those of a study's ops on some array shapes
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,6 @@ class Grid:
     """Every combination of tile extents, one array element each.
 
     Attributes:
-        extents: of the largest ragged case.
         tile, steps: extents and number of tiles, by rank.
         sizes: bytes of a tile, by operand.
         tiles: tiles of the whole op.
@@ -31,9 +36,10 @@ class Grid:
         streamed: the same when the streaming rank is innermost and goes on from tile to tile.
         folds, streamed_folds: fillings of the array in either case.
         vector_s: seconds of fused vector work per output tile.
+        stream: the rank that streams through the array.
+        ends: of each template's tiles.
     """
 
-    extents: Extents
     tile: dict[str, Ints]
     steps: dict[str, Ints]
     sizes: dict[str, Ints]
@@ -43,98 +49,115 @@ class Grid:
     folds: Ints
     streamed_folds: Ints
     vector_s: NDArray[np.float64]
+    stream: NDArray[np.str_]
+    ends: tuple[int, ...]
 
-    def holds_weights(self, slots: Ints, kept: bool) -> NDArray[np.bool_]:
+    def holds_weights(self, slots: Ints, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Whether so many slots hold all weights, which come in once."""
         steps = self.steps
         once = (steps["m"] == 1) | kept
         whole = once & (slots >= steps["b"] * steps["n"] * steps["k"])
         return np.asarray(whole | (self.sizes["weight"] == 0))
 
+    def part(self, at: Ints) -> Grid:
+        """The grid of those tiles alone."""
+        return _mapped(lambda column: column[at], [self], ())
 
-def grid(flow: Dataflow, problem: Problem, target: Target, smallest: int) -> Grid:
-    """The grid of a problem; spatial tiles are no smaller than the array or `smallest`."""
+    @property
+    def parts(self) -> Iterator[tuple[int, int]]:
+        """Where the tiles of each template begin and end."""
+        return pairwise((0, *self.ends))
+
+
+COLUMNS = tuple(f.name for f in fields(Grid) if f.name != "ends")
+
+
+def _mapped(
+    make: Callable[..., NDArray[Any]], grids: Sequence[Grid], ends: tuple[int, ...]
+) -> Grid:
+    """A grid whose columns are made of those of others."""
+    columns: dict[str, Any] = {}
+    for name in COLUMNS:
+        own: list[Any] = [getattr(one, name) for one in grids]
+        by_rank = isinstance(own[0], dict)
+        columns[name] = (
+            {key: make(*(some[key] for some in own)) for key in own[0]} if by_rank else make(*own)
+        )
+    return Grid(**columns, ends=ends)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Grids that are asked for; what they depend on is their content."""
+
+    content: tuple[Hashable, ...]
+    flows: Sequence[Dataflow] = field(compare=False)
+    problem: Problem = field(compare=False)
+    target: Target = field(compare=False)
+    smallest: int = field(compare=False)
+
+
+def grid(flows: Sequence[Dataflow], problem: Problem, target: Target, smallest: int) -> Grid:
+    """The grids of a problem for some templates, one behind the other.
+
+    Spatial tiles are no smaller than the array or `smallest`. What fused work does not change is
+    kept for the next machine on which the array costs the same.
+    """
+    op = problem.op
+    content = (
+        tuple(flow.kind for flow in flows), smallest, target.rows, target.cols, target.count,
+        target.objective, target.whole_rows, target.whole_k, target.fused, target.cost_key,
+        _here(problem, target), op.kind, op.window, op.repeated, tuple(sorted(op.ranks.items())),
+        problem.cases, tuple(sorted(problem.bits.items())), problem.weight,
+    )  # fmt: skip
+    asked = _Asked(content, flows, problem, target, smallest)
+    found = _joined(asked) if target.cost_key is None else _kept(asked)
+    if target.vector_cycles is None:
+        return found
+    tile = found.tile
+    points = tile["b"] * tile["m"] * tile["n"]
+    cycles = target.vector_cycles(points, tile["b"] * tile["m"])
+    return replace(found, vector_s=cycles / target.vector_clock_hz)
+
+
+@lru_cache(maxsize=KEPT)
+def _kept(asked: _Asked) -> Grid:
+    return _joined(asked)
+
+
+def _joined(asked: _Asked) -> Grid:
+    grids = [_bare(flow, asked.problem, asked.target, asked.smallest) for flow in asked.flows]
+    ends = tuple(accumulate(len(one.tiles) for one in grids))
+    return _mapped(lambda *columns: np.concatenate(columns), grids, ends)
+
+
+def _bare(flow: Dataflow, problem: Problem, target: Target, smallest: int) -> Grid:
+    """The grid of one template, without fused work."""
     e = problem.largest
     tile = tile_sizes(flow, problem, target, e, smallest)
     steps = {r: -(-e.of(r) // tile[r]) for r in "bmnk"}
-    vector_s = np.zeros(len(tile["b"]))
-    if target.vector_cycles is not None:
-        points = tile["b"] * tile["m"] * tile["n"]
-        vector_s = target.vector_cycles(points, tile["b"] * tile["m"]) / target.vector_clock_hz
-    cycles, folds = _array_work(flow, target, e, tile, steps, goes_on=False)
-    streamed, streamed_folds = _array_work(flow, target, e, tile, steps, goes_on=True)
+    (stream,) = set("mnk") - {flow.row_rank, flow.col_rank}
+    (cycles, folds), (streamed, streamed_folds) = _array_work(flow, target, e, tile, steps)
     return Grid(
-        e,
-        tile,
-        steps,
-        tile_bytes(flow, problem, target, tile, steps),
-        steps["b"] * steps["m"] * steps["n"] * steps["k"],
-        cycles,
-        streamed,
-        folds,
-        streamed_folds,
-        vector_s,
+        tile=tile,
+        steps=steps,
+        sizes=tile_bytes(flow, problem, target, tile, steps),
+        tiles=steps["b"] * steps["m"] * steps["n"] * steps["k"],
+        cycles=cycles,
+        streamed=streamed,
+        folds=folds,
+        streamed_folds=streamed_folds,
+        vector_s=np.zeros(len(tile["b"])),
+        stream=np.full(len(tile["b"]), stream),
+        ends=(),
     )
 
 
-def tile_sizes(
-    flow: Dataflow, problem: Problem, target: Target, e: Extents, smallest: int
-) -> dict[str, Ints]:
-    """All combinations of candidate tile extents, one array a rank."""
-    unit = dict.fromkeys("mnk", min(128, smallest))
-    unit[flow.row_rank] = min(target.rows, smallest)
-    unit[flow.col_rank] = min(target.cols, smallest)
-    if target.objective == "compute":  # a finer stream keeps the stationary tile whole
-        (stream,) = set("mnk") - {flow.row_rank, flow.col_rank}
-        unit[stream] = min(16, smallest)
-    axes = {
-        "b": ladder(e.b, 1),
-        "m": _windows(problem, e.m, unit["m"]) if problem.op.window else ladder(e.m, unit["m"]),
-        "n": np.array([e.n]) if target.whole_rows else ladder(e.n, unit["n"]),
-        "k": ladder(e.k, unit["k"]),
-    }
-    if target.whole_k:  # what a tile may hold is a share of the reduction's length: any number
-        axes |= {"k": np.array([e.k])}
-        for rank in "mn":
-            if len(axes[rank]) > 1 and not problem.op.window:
-                axes[rank] = np.union1d(axes[rank], _pieces(e.of(rank), unit[rank]))
-    if e.b > 1:  # batched problems are small: cut the batch first
-        axes["b"] = np.unique(np.append(axes["b"], min(e.b, target.count)))
-    for rank, whole in flow.uncut(problem).items():
-        axes[rank] = axes[rank][axes[rank] % whole == 0]
-    grid = np.meshgrid(*axes.values(), indexing="ij")
-    return {rank: g.ravel().astype(np.int64) for rank, g in zip("bmnk", grid, strict=True)}
-
-
-def ladder(extent: int, unit: int) -> Ints:
-    """The extent itself and its halvings, rounded up to whole units, down to one unit."""
-    sizes = {extent}
-    size = extent
-    while size > unit:
-        size = -(-size // 2)
-        sizes.add(min(-(-size // unit) * unit, extent))
-    if unit < extent:
-        sizes.add(unit)
-    return np.array(sorted(sizes), dtype=np.int64)
-
-
-def _pieces(extent: int, unit: int) -> Ints:
-    """Equal parts of an extent in whole units, any number of them; and parts of a few elements."""
-    units = -(-extent // unit)
-    whole = {min(-(-units // parts) * unit, extent) for parts in range(1, units + 1)}
-    small = {size for n in range(1, extent + 1) if (size := -(-extent // n)) < 2 * unit}
-    return np.array(sorted(whole | small), dtype=np.int64)
-
-
-def _windows(problem: Problem, extent: int, unit: int) -> Ints:
-    """Tiles of whole output rows, or of whole array units; none straddles two images."""
-    r = problem.op.ranks
-    rows = {-(-r["OH"] >> i) for i in range(r["OH"].bit_length())} | {1}
-    if r["B"] > 1:
-        rows = {n for n in rows if r["OH"] % n == 0} | {r["OH"] * int(i) for i in ladder(r["B"], 1)}
-        return np.array(sorted({min(n * r["OW"], extent) for n in rows}), dtype=np.int64)
-    sizes = {min(n * r["OW"], extent) for n in rows} | {int(n) for n in ladder(extent, unit)}
-    return np.array(sorted(sizes), dtype=np.int64)
+def _here(problem: Problem, target: Target) -> tuple[bool, ...]:
+    """Which operands lie on chip as a whole."""
+    op = problem.op
+    names = op.reads[0].tensor, op.reads[1].tensor, op.writes[0].tensor
+    return tuple(name in target.resident for name in names)
 
 
 def tile_bytes(
@@ -145,9 +168,8 @@ def tile_bytes(
     steps: dict[str, Ints],
 ) -> dict[str, Ints]:
     """Room of one tile per operand; nothing for a tensor that lies on chip as a whole."""
-    op, bits = problem.op, problem.bits
-    names = {"in": op.reads[0].tensor, "weight": op.reads[1].tensor, "out": op.writes[0].tensor}
-    here = {t: names[t] in target.resident for t in OPERANDS}
+    bits = problem.bits
+    here = dict(zip(OPERANDS, _here(problem, target), strict=True))
     in_bytes = -(-problem.in_elements(tile["b"], tile["m"], tile["k"], tile["m"]) * bits["in"] // 8)
     weight_bytes = problem.weight_bytes(tile["b"] * tile["k"] * tile["n"])
     # a reduction in several folds or tiles keeps partial sums at the accumulator's width
@@ -165,51 +187,47 @@ def tile_bytes(
 
 
 def _array_work(
-    flow: Dataflow,
-    target: Target,
-    e: Extents,
-    tile: dict[str, Ints],
-    steps: dict[str, Ints],
-    *,
-    goes_on: bool,
+    flow: Dataflow, target: Target, e: Extents, tile: dict[str, Ints], steps: dict[str, Ints]
 ) -> tuple[Ints, Ints]:
-    """Array cycles and folds of the whole op: full tiles and the remainders of each rank apart."""
+    """Array cycles and folds of the whole op: full tiles and the remainders of each rank apart.
+
+    Both twice: when every tile fills the array anew, and when the streaming rank is innermost and
+    goes on from tile to tile, which fills the array once.
+    """
     (stream,) = set("mnk") - {flow.row_rank, flow.col_rank}
-    total = np.zeros((2, len(tile["b"])), dtype=np.int64)
-    edge = {r: e.of(r) - (steps[r] - 1) * tile[r] for r in "bmnk"}
-    for mask in range(16):
-        last = {r: bool(mask >> i & 1) for i, r in enumerate("bmnk")}
-        count = np.ones_like(total[0])
-        for r in "bmnk":
-            count = count * (1 if last[r] else steps[r] - 1)
-        if not count.any():
-            continue
-        shape = {r: edge[r] if last[r] else tile[r] for r in "bmnk"}
-        no = np.zeros(len(count), dtype=bool)
-        yes = ~no
-        fresh = _cost(flow, target, shape, no)
-        if goes_on:  # a stream in several tiles fills the array once: count it in its last tile
-            more = _cost(flow, target, shape, yes)
-            if last[stream]:
-                total += count * np.where(steps[stream] > 1, more, fresh)
-            else:
-                per = np.maximum(steps[stream] - 1, 1)
-                runs = (count // per) * (steps[stream] > 1)
-                total += runs * (fresh + (per - 1) * more)
-        else:
-            total += count * fresh
-    return total[0], total[1]
+    before = {r: steps[r] - 1 for r in "bmnk"}  # full tiles, behind which the last one comes
+    edge = {r: e.of(r) - before[r] * tile[r] for r in "bmnk"}
+    some: list[Ints] = []
+    shapes: list[dict[str, Ints]] = []
+    lasts: list[bool] = []  # whether it is the last tile of the stream
+    many = [r for r in "bmnk" if before[r].any()]
+    for full in (ranks for n in range(len(many) + 1) for ranks in combinations(many, n)):
+        count = prod((before[r] for r in full), start=np.ones_like(tile["b"]))
+        if count.any():
+            some.append(count)
+            shapes.append({r: tile[r] if r in full else edge[r] for r in "bmnk"})
+            lasts.append(stream not in full)
+    fresh, more = _cost(flow, target, shapes)
+    counts, last = np.stack(some), np.array(lasts)[:, None]
+    per = np.maximum(before[stream], 1)
+    streams = steps[stream] > 1
+    runs = (counts // per) * streams * (fresh + (per - 1) * more)
+    going_on = np.where(last, counts * np.where(streams, more, fresh), runs)
+    return (counts * fresh).sum(axis=1), going_on.sum(axis=1)
 
 
-def _cost(
-    flow: Dataflow, target: Target, shape: dict[str, Ints], resumed: NDArray[np.bool_]
-) -> Ints:
-    """Cycles and folds of each tile, one row each."""
+def _cost(flow: Dataflow, target: Target, shapes: list[dict[str, Ints]]) -> tuple[Ints, Ints]:
+    """Cycles and folds of tiles that fill the array, and of those that go on streaming.
+
+    Each by quantity, by shape and by tile.
+    """
     assert target.cost is not None
-    flags = np.zeros(len(resumed), dtype=bool)
+    b, m, n, k = (np.concatenate([shape[r] for shape in shapes] * 2) for r in "bmnk")
+    flags = np.zeros(len(b), dtype=bool)
+    resumed = np.arange(len(b)) >= len(b) // 2
     tiles = Tiles(
-        flow.stationary, shape["b"], shape["m"], shape["n"], shape["k"],
-        first=flags, resumed=resumed, opens=~flags, closes=~flags,
-    )  # fmt: skip
+        flow.stationary, b, m, n, k, first=flags, resumed=resumed, opens=~flags, closes=~flags
+    )
     cost = target.cost(tiles)
-    return np.stack([cost.cycles, cost.folds])
+    both = np.stack([cost.cycles, cost.folds]).reshape(2, 2, len(shapes), -1)
+    return both[:, 0], both[:, 1]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Mapping_
 from typing import TYPE_CHECKING, ClassVar
 
 from archsim.core.errors import Unmappable
 from archsim.core.registry import Registry
-from archsim.dataflows._search import choose
+from archsim.dataflows._search import choose, choose_each
 from archsim.ir.mapping import Loop, Mapping
 from archsim.ir.problem import Problem
 from archsim.ir.target import Target
@@ -92,6 +93,19 @@ class Dataflow:
 
 
 dataflows: Registry[Dataflow] = Registry("archsim.dataflows", Dataflow)
+
+
+def searched(
+    flows: Sequence[Dataflow], problem: Problem, target: Target
+) -> dict[str, tuple[Key, Callable[[], Mapping]]]:
+    """What `search` finds, by template: of those that search plainly, all at once.
+
+    Others are left out, and so are those that need tiles below the array's size. Mappings are made,
+    unchecked, when they are asked for.
+    """
+    plain = [flow for flow in flows if type(flow).search is Dataflow.search]
+    found = zip(plain, choose_each(plain, problem, target), strict=True) if plain else ()
+    return {flow.kind: one for flow, one in found if one is not None}
 
 
 def covers_attention(kind: str | None) -> bool:

@@ -1,13 +1,13 @@
 """Flash attention: scores stay on chip; the tiles of queries and keys with the least time.
 
-Every candidate is one element of numpy arrays, as in `_search`: room on chip, traffic, cycles of
-the array and of the vector unit. With two tiles of each operand the three overlap and the longest
-decides; with one they add up, which only the smallest memories ask for.
+Every candidate is one element of numpy arrays, as in `_search`. With two tiles of each operand
+traffic, array and vector unit overlap and the longest decides; with one they add up, which only the
+smallest memories ask for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsim.core.errors import Unmappable
-from archsim.dataflows._grid import ladder
+from archsim.dataflows._tile_sizes import every, ladder
 from archsim.dataflows.base import Dataflow
 from archsim.ir.attention_problem import AttentionProblem, AttentionTarget, Heads
 from archsim.ir.flash import FlashMapping
@@ -66,11 +66,12 @@ class FlashAttention(Dataflow):
         """
         parts = [split] if split else _splits(problem, target)
         for smallest in (FINE, 1):  # the finest tiles only where no other fits
+            tiles = _tiles(problem, target, smallest, parts)
+            costs = _costs(problem, target, tiles)
             found = [
                 some
-                for depth in sorted({target.depth, 1})
-                for held, n in product((False, True), parts)
-                if (some := _evaluate(problem, target, smallest, depth, n, held=held))
+                for depth, held in product(sorted({target.depth, 1}), (False, True))
+                for some in _evaluate(problem, target, tiles, costs, depth, held=held)
             ]
             if found:
                 best = min(found, key=lambda f: f[0])[1]
@@ -93,54 +94,100 @@ def _splits(p: AttentionProblem, target: AttentionTarget) -> list[int]:
 
 
 @dataclass(frozen=True)
-class _Grid:
-    """Candidates of one way to hold and split, one array element each.
+class _Tiles:
+    """Candidates, one array element each, those that cut contexts alike side by side.
 
     Attributes:
         b, q, kv: problems, rows, and keys of a part of a tile.
-        tiles: tiles of queries of one problem, by ragged case.
-        steps: steps of one problem, by ragged case.
-        keys: keys of one problem that enter the chip, by ragged case.
-        most: steps of the tile of queries that has most.
+        split: parts of every context; `alike` are the ranges of candidates with one.
     """
 
     b: Ints
     q: Ints
     kv: Ints
+    split: Ints
+    alike: tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """Cycles of a step, whatever is held, one a tile.
+
+    Attributes:
+        scores, values: of the array; `styles` says what then stays in it, for either.
+        softmax, finish: of the vector unit, in a step and at the end of a tile of queries.
+    """
+
+    scores: Ints
+    values: Ints
+    styles: tuple[Ints, Ints]
+    softmax: Ints
+    finish: Ints
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """How candidates go over keys, for one way to hold them; lists are by ragged case.
+
+    Attributes:
+        tiles, steps: tiles of queries, and steps, of one problem.
+        keys: keys of one problem that enter the chip.
+        most: steps of the tile of queries that has most.
+    """
+
     tiles: list[Ints]
     steps: list[Ints]
     keys: list[Ints]
     most: Ints
 
 
-def _grid(
-    p: AttentionProblem, target: AttentionTarget, smallest: int, split: int, *, held: bool
-) -> _Grid:
+def _tiles(p: AttentionProblem, target: AttentionTarget, smallest: int, parts: list[int]) -> _Tiles:
     e = p.largest
-    alike = ladder(e.b, 1)
-    if e.b > 1:  # as many problems as there are arrays
-        alike = np.unique(np.append(alike, min(e.b, -(-target.count // split))))
-    axes = (
-        alike,
-        ladder(e.m, min(target.cols, smallest)),
-        ladder(-(-e.keys // split), min(target.rows, smallest)),
-    )
-    b, q, kv = (g.ravel().astype(np.int64) for g in np.meshgrid(*axes, indexing="ij"))
-    tiles, steps, keys, most = [], [], [], np.ones_like(b)
+    columns: list[list[Ints]] = []
+    for split in parts:
+        alike = ladder(e.b, 1)
+        if e.b > 1:  # as many problems as there are arrays
+            alike = np.unique(np.append(alike, min(e.b, -(-target.count // split))))
+        axes = {
+            "b": alike,
+            "q": ladder(e.m, min(target.cols, smallest)),
+            "kv": ladder(-(-e.keys // split), min(target.rows, smallest)),
+        }
+        grid = every(axes).values()
+        columns.append([*grid, np.full_like(next(iter(grid)), split)])
+    ends = np.cumsum([len(some[0]) for some in columns]).tolist()
+    alike_at = tuple(slice(*ends) for ends in zip([0, *ends], ends, strict=False))
+    b, q, kv, cuts = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return _Tiles(b, q, kv, cuts, alike_at)
+
+
+def _costs(p: AttentionProblem, target: AttentionTarget, of: _Tiles) -> _Costs:
+    wide = of.b * of.split
+    scores, score_style = _least(target.score, wide, of.q, of.kv, p.key_dim)
+    values, value_style = _least(target.value, wide, of.q, p.value_dim, of.kv)
+    rows = wide * of.q
+    softmax = target.softmax(rows * of.kv, rows) + target.join(rows * p.value_dim, rows)
+    outs, own = of.b * of.q * p.value_dim, of.b * of.q
+    finish = target.finish(outs, own) + (of.split - 1) * target.join(outs, own)
+    return _Costs(scores, values, (score_style, value_style), softmax, finish)
+
+
+def _walk(p: AttentionProblem, of: _Tiles, *, held: bool) -> _Walk:
+    tiles, steps, keys, most = [], [], [], np.ones_like(of.b)
     for case in p.cases:
-        rows = -(-case.m // q)
+        rows = -(-case.m // of.q)
         if p.masked:
-            each, top, whole = _masked(p, case, q, kv)
-            entered = whole if held else each * kv
+            each, top, whole = _masked(p, case, of.q, of.kv)
+            entered = whole if held else each * of.kv
         else:
-            passed = -(-case.keys // kv)
-            top = -(-passed // split)
+            passed = -(-case.keys // of.kv)
+            top = -(-passed // of.split)
             each, entered = rows * top, case.keys * (np.ones_like(rows) if held else rows)
         tiles.append(rows)
         steps.append(each)
         keys.append(np.minimum(entered, case.keys * rows))
         most = np.maximum(most, top)
-    return _Grid(b, q, kv, tiles, steps, keys, most)
+    return _Walk(tiles, steps, keys, most)
 
 
 def _masked(p: AttentionProblem, case: Heads, q: Ints, kv: Ints) -> tuple[Ints, Ints, Ints]:
@@ -159,60 +206,67 @@ def _masked(p: AttentionProblem, case: Heads, q: Ints, kv: Ints) -> tuple[Ints, 
 def _evaluate(
     p: AttentionProblem,
     target: AttentionTarget,
-    smallest: int,
+    of: _Tiles,
+    costs: _Costs,
     depth: int,
-    split: int,
     *,
     held: bool,
-) -> tuple[tuple[float, ...], FlashMapping] | None:
-    """The best of a grid of tiles and what it was chosen by; None when nothing fits."""
-    of = _grid(p, target, smallest, split, held=held)
-    stay = of.most + (depth - 1) * (p.largest.b > of.b) if held else np.full_like(of.b, depth)
+) -> Iterator[tuple[tuple[float, ...], FlashMapping]]:
+    """The best tiles of each way to cut contexts that fits, and what they were chosen by."""
+    walk = _walk(p, of, held=held)
+    stay = walk.most + (depth - 1) * (p.largest.b > of.b) if held else np.full_like(of.b, depth)
     slots = {"k": stay + p.one_cache, "v": stay}
-    need = room(p, of.b, of.q, of.kv, split, depth, slots, target.resident)
-    batches = [-(-c.b // of.b) for c in p.cases]
-    steps = np.sum([n * s for n, s in zip(batches, of.steps, strict=True)], axis=0)
+    need = room(p, of.b, of.q, of.kv, of.split, depth, slots, target.resident)
+    steps = np.sum([-(-c.b // of.b) * s for c, s in zip(p.cases, walk.steps, strict=True)], axis=0)
     fits = (need <= target.buffer_bytes) & (steps <= MAX_STEPS)
     for case in p.cases:
-        fits = fits & fits_split(-(-case.keys // of.kv), split)
+        fits = fits & fits_split(-(-case.keys // of.kv), of.split)
     if not fits.any():
-        return None
-    time_s, traffic, styles = _times(p, target, of, depth, split, slots["k"])
+        return
+    time_s, traffic = _times(p, target, of, costs, walk, depth, slots["k"])
     time_s = np.where(fits, time_s, np.inf)
-    # the fastest; of those that are as fast the one with fewest steps, then with least traffic
-    i = int(np.lexsort((time_s, traffic, steps, time_s > TOLERANCE * time_s.min()))[0])
-    key = (float(time_s[i]), float(traffic[i]), float(steps[i]))
-    return key, FlashMapping(
-        problem=p,
-        engine=target.engine,
-        tile={"b": int(of.b[i]), "q": int(of.q[i]), "kv": int(of.kv[i])},
-        split=split,
-        held=held,
-        depth=depth,
-        stationary=(STATIONARY[int(styles[0][i])], STATIONARY[int(styles[1][i])]),
-        resident=target.resident,
-    )
+    for some in (some for some in of.alike if fits[some].any()):
+        # the fastest; of those that are as fast the one with fewest steps, then least traffic
+        late = time_s[some] > TOLERANCE * time_s[some].min()
+        i = some.start + int(np.lexsort((time_s[some], traffic[some], steps[some], late))[0])
+        key = (float(time_s[i]), float(traffic[i]), float(steps[i]))
+        yield (
+            key,
+            FlashMapping(
+                problem=p,
+                engine=target.engine,
+                tile={"b": int(of.b[i]), "q": int(of.q[i]), "kv": int(of.kv[i])},
+                split=int(of.split[i]),
+                held=held,
+                depth=depth,
+                stationary=(
+                    STATIONARY[int(costs.styles[0][i])],
+                    STATIONARY[int(costs.styles[1][i])],
+                ),
+                resident=target.resident,
+            ),
+        )
 
 
 def _times(
-    p: AttentionProblem, target: AttentionTarget, of: _Grid, depth: int, split: int, slots: Ints
-) -> tuple[Floats, Floats, tuple[Ints, Ints]]:
-    """Seconds and bytes of each candidate, and what stays in the array for either product."""
-    wide, rate = of.b * split, target.dram_bytes_per_s
-    scores, score_style = _least(target.score, wide, of.q, of.kv, p.key_dim)
-    values, value_style = _least(target.value, wide, of.q, p.value_dim, of.kv)
-    rows = wide * of.q
-    outputs = rows * p.value_dim
-    softmax = target.softmax(rows * of.kv, rows) + target.join(outputs, rows)
-    finish = target.finish(of.b * of.q * p.value_dim, of.b * of.q)
-    finish = finish + (split - 1) * target.join(of.b * of.q * p.value_dim, of.b * of.q)
+    p: AttentionProblem,
+    target: AttentionTarget,
+    of: _Tiles,
+    costs: _Costs,
+    walk: _Walk,
+    depth: int,
+    slots: Ints,
+) -> tuple[Floats, Floats]:
+    """Seconds and bytes of each candidate."""
+    rate, rows = target.dram_bytes_per_s, of.b * of.split * of.q
+    scores, values, softmax, finish = costs.scores, costs.values, costs.softmax, costs.finish
     width = {word: dtype.stored_bits / 8 for word, dtype in p.dtypes.items()}
     moved = {word: 0.0 if word in target.resident else width[word] for word in "qkv"}
     per_key = moved["k"] * p.key_dim + (0.0 if p.one_cache else moved["v"] * p.value_dim)
     per_row = moved["q"] * p.key_dim
     per_row += 0.0 if "out" in target.resident else width["out"] * p.value_dim
     array_s = vector_s = traffic = enters = np.zeros(len(of.b))
-    for case, tiles, steps, keys in zip(p.cases, of.tiles, of.steps, of.keys, strict=True):
+    for case, tiles, steps, keys in zip(p.cases, walk.tiles, walk.steps, walk.keys, strict=True):
         batches = case.b / of.b  # a smaller last tile is not a whole one
         array_s = array_s + batches * steps * (scores + values) / target.clock_hz
         vector_s = vector_s + batches * (steps * softmax + tiles * finish) / target.vector_clock_hz
@@ -220,18 +274,18 @@ def _times(
         scored = np.minimum(batches * steps * rows * of.kv, case.b * case.m * case.keys)
         traffic = traffic + scored * p.extra_bits / 8
         enters = enters + batches * keys / of.kv
-    steps_all = np.sum([s * (c.b / of.b) for c, s in zip(p.cases, of.steps, strict=True)], axis=0)
-    size = of.b * split * of.kv * per_key
+    steps_all = np.sum([s * (c.b / of.b) for c, s in zip(p.cases, walk.steps, strict=True)], axis=0)
+    size = of.b * of.split * of.kv * per_key
     step_s = np.maximum(array_s, vector_s) / steps_all
     # latency: a slot is taken from the request until its tile is used
-    feed_s = enters / split * (size / rate + target.dram_latency_s + step_s) / slots
+    feed_s = enters / of.split * (size / rate + target.dram_latency_s + step_s) / slots
     feed_s = np.where((size > 0) & (enters > slots), feed_s, 0.0)
     head_s = (size + of.b * of.q * per_row) / rate + scores / target.clock_hz
     tail_s = values / target.clock_hz + finish / target.vector_clock_hz
     if depth == 1:
-        return array_s + vector_s + traffic / rate, traffic, (score_style, value_style)
+        return array_s + vector_s + traffic / rate, traffic
     longest = np.maximum(np.maximum(array_s, vector_s), np.maximum(traffic / rate, feed_s))
-    return longest + head_s + tail_s, traffic, (score_style, value_style)
+    return longest + head_s + tail_s, traffic
 
 
 def _least(cost: Callable[[Tiles], Cost], b: Ints, m: Any, n: Any, k: Any) -> tuple[Ints, Ints]:

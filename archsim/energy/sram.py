@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from math import exp, log
 from pathlib import Path
 
@@ -46,6 +46,7 @@ def _rows() -> dict[tuple[int, int], list[tuple[int, Figures]]]:
     return {key: sorted(rows) for key, rows in table.items()}
 
 
+@lru_cache(maxsize=256)
 def macro(capacity_bytes: float, width_bits: int, node_nm: int) -> Macro:
     """One macro of a capacity and an access width at a node.
 

@@ -84,9 +84,16 @@ class AttentionProblem:
         first, last = low // rows, (high - 1) // rows
         before = case.keys - self.queries + 1 if self.causal else case.keys
         step = 1 if self.causal else 0
-        end = np.clip(before + step * last, 1, case.keys)
+        end = _clip(before + step * last, 1, case.keys)
         reach = self.reach or case.keys
-        return np.clip(before + step * first - reach, 0, end - 1), end
+        return _clip(before + step * first - reach, 0, end - 1), end
+
+
+def _clip(value: Any, low: int, high: Any) -> Any:
+    """As `np.clip`, which takes long over one integer."""
+    if isinstance(value, np.ndarray):
+        return np.clip(value, low, high)
+    return min(max(value, low), high)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from archsim.core.html import Rendered
 from archsim.core.units import format_bytes
 from archsim.ir.collective import Collective
 
 
 @dataclass(frozen=True)
-class CollectiveMapping:
+class CollectiveMapping(Rendered):
     """What a device waits for, and what its network carries meanwhile.
 
     Attributes:

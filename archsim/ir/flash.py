@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
 
 from archsim.core.errors import Unmappable
+from archsim.core.html import Rendered
 from archsim.ir.attention_problem import AttentionProblem, AttentionTarget, Heads
 from archsim.ir.flash_room import fits_split, room
 from archsim.ir.reuse import Segment, segments
@@ -66,7 +67,7 @@ class FlashStep:
 
 
 @dataclass(frozen=True)
-class FlashMapping:
+class FlashMapping(Rendered):
     """Tiles of one attention, outermost first: problems, queries, keys.
 
     Attributes:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from archsim.core.errors import Unmappable
+from archsim.core.html import Rendered
 from archsim.ir.attention_problem import AttentionProblem, Heads
 from archsim.ir.flash_backward_room import OPERANDS, PRODUCTS, ROW_BITS, room
 from archsim.ir.reuse import Segment, segments
@@ -72,7 +73,7 @@ class BackwardStep:
 
 
 @dataclass(frozen=True)
-class FlashBackwardMapping:
+class FlashBackwardMapping(Rendered):
     """Tiles of the backward pass of one attention, outermost first: problems, keys, queries.
 
     Attributes:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from archsim.core import html
 from archsim.core.errors import LawViolation
 from archsim.ir.op import Access, Kind, Op
 from archsim.ir.tensor import Role, Tensor
@@ -50,6 +51,20 @@ class OpGraph:
     def networks(self) -> tuple[str, ...]:
         """Names of the networks that run at once, in order; one without a name where one runs."""
         return tuple(dict.fromkeys(block.network for block in self.blocks))
+
+    def _repr_html_(self) -> str:
+        head = ("op", "class", "ranks", "reads", "writes", "MACs")
+        parts = [html.heading(self.name, f"{self.macs():,} MACs")]
+        for block in self.blocks:
+            rows = [
+                (op.name, op.op_class, " ".join(f"{r}={n}" for r, n in op.ranks.items()),
+                 ", ".join(a.tensor for a in op.reads), ", ".join(a.tensor for a in op.writes),
+                 op.macs())
+                for op in block.ops
+            ]  # fmt: skip
+            title = f"{block.name} x {block.count}: {len(block.ops)} ops"
+            parts.append(html.folded(title, html.table(rows, head)))
+        return html.joined(*parts)
 
     def macs(self) -> int:
         """Multiply-accumulates of the whole graph, repeats counted."""

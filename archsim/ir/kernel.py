@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isqrt
 
+from archsim.core.html import Rendered
 from archsim.ir.problem import Extents
 
 
@@ -24,7 +25,7 @@ class Flow:
 
 
 @dataclass(frozen=True)
-class KernelMapping:
+class KernelMapping(Rendered):
     """What every kernel has: the path of its stage, and its template."""
 
     name: str

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import prod
 
 from archsim.core.errors import Unmappable
+from archsim.core.html import Rendered
 from archsim.ir.problem import Extents, Problem
 from archsim.ir.reuse import Segment, segments
 from archsim.ir.target import Target
@@ -71,7 +72,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Mapping:
+class Mapping(Rendered):
     """Loops of one MAC op on one engine, outermost first, and which operands are held.
 
     Attributes:

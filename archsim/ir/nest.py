@@ -17,6 +17,7 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from archsim.core.html import Rendered
 from archsim.ir.mapping import Moves
 from archsim.ir.nest_ranks import RANKS, REDUCED, RELEVANT, case_extents, count
 from archsim.ir.problem import Problem
@@ -68,7 +69,7 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class NestMapping:
+class NestMapping(Rendered):
     """Levels of loops of one MAC op on one engine, outermost first.
 
     Loops that have one step in every case are dropped when the nest is made.

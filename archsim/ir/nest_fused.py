@@ -20,6 +20,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from archsim.core.errors import Unmappable
+from archsim.core.html import Rendered
 from archsim.ir.op import Kind, Op
 from archsim.ir.tensor import DType, Tensor
 
@@ -136,7 +137,7 @@ class FusedStep:
 
 
 @dataclass(frozen=True)
-class FusedNest:
+class FusedNest(Rendered):
     """Tiles of a feed-forward block, loops b, m, f outermost first, then k and after it n.
 
     Attributes:

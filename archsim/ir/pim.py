@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from archsim.core.html import Rendered
 from archsim.ir.kernel import Flow
 from archsim.ir.problem import Extents
 from archsim.ir.tensor import Role
@@ -137,7 +138,7 @@ class PimStep:
 
 
 @dataclass(frozen=True)
-class PimMapping:
+class PimMapping(Rendered):
     """The mapping of a stage that runs inside a memory.
 
     Attributes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from archsim.core.errors import LawViolation
+from archsim.core.html import Rendered
 from archsim.core.units import format_bytes
 
 
@@ -79,7 +80,7 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class RegionMapping:
+class RegionMapping(Rendered):
     """Ops that are launched once and run as a pipeline.
 
     Attributes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from archsim.core.html import Rendered
 from archsim.ir.stream import StreamGraph
 
 
 @dataclass(frozen=True)
-class StreamMapping:
+class StreamMapping(Rendered):
     """Which units a stream graph takes, and how long they need for a firing.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -80,6 +80,7 @@ class Target:
         dram_latency_s: time until the first byte of a transfer.
         depth: tiles of an operand on chip at once, where there are several.
         cost: pure function from tiles to cost (MAC engines).
+        cost_key: equal for targets whose `cost` is; None where that is not known.
         resident: tensors that already lie on chip: they move no bytes and need no buffer.
         vector_cycles: pure function (points, rows) -> cycles for fused or vector ops.
         vector_clock_hz: clock of the engine that `vector_cycles` counts in.
@@ -113,3 +114,4 @@ class Target:
     operand_bytes: Mapping[str, int] = field(default_factory=dict)
     weights_first: bool = False
     meter: Meter | None = None
+    cost_key: Hashable | None = None

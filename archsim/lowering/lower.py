@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +24,10 @@ from archsim.lowering.phase import AnyPhase
 from archsim.lowering.routing import Routing
 from archsim.lowering.spec import WorkloadSpec, architecture_of, load_workload, resolve
 
-__all__ = ["describe", "lower", "model_types", "models"]
+__all__ = ["describe", "lower", "lower_once", "model_types", "models", "times_reused"]
 
 MIXED = (Role.WEIGHT, Role.ACTIVATION)  # roles of which rules may speak
+KEPT = 8  # graphs of the workloads lowered last: those of one study
 LARGEST = 2**62  # points of a graph; counters are 64-bit integers
 
 
@@ -43,6 +47,34 @@ def lower(workload: WorkloadSpec) -> OpGraph:
         known = (usage(kind, {"batch": 16} if kind == "decode" else {}) for kind in kinds)
         raise InputError(f"{spec.name} needs a phase", code="E102", help=", or ".join(known))
     return _graph(spec, architecture, spec.phase)
+
+
+@dataclass(frozen=True)
+class _Same:
+    """A workload that stands alone, equal to another of the same content."""
+
+    content: str
+    workload: WorkloadSpec = field(compare=False)
+
+
+def lower_once(workload: WorkloadSpec) -> OpGraph:
+    """The same for a workload that `load_workload` returned, whose graph is kept for the next time.
+
+    Raises:
+        ArchsimError: as `lower`.
+    """
+    kept = _kept(_Same(json.dumps(workload.to_data(), sort_keys=True), workload))
+    return replace(kept, facts=deepcopy(dict(kept.facts)))  # reports hand them on to people
+
+
+def times_reused() -> int:
+    """How often this process has taken a graph that it had lowered before."""
+    return _kept.cache_info().hits
+
+
+@lru_cache(maxsize=KEPT)
+def _kept(same: _Same) -> OpGraph:
+    return lower(same.workload)
 
 
 def _graph(spec: WorkloadSpec, architecture: Architecture, phase: AnyPhase) -> OpGraph:

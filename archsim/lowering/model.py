@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -81,4 +83,11 @@ def load_model(name: str) -> ModelFile:
     Raises:
         InputError: when the file has a mistake or does not exist.
     """
-    return load_spec(data_dir(FOLDER) / f"{name}.yaml", ModelFile)[0]
+    path = data_dir(FOLDER) / f"{name}.yaml"
+    return _read(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, changed_ns: int) -> ModelFile:
+    """The model of a file that was last changed then."""
+    return load_spec(path, ModelFile)[0]

@@ -95,9 +95,10 @@ def account(run: RunRecord) -> Totals:
     """
     by_stage: list[Counter[str]] = [Counter() for _ in run.stages]
     for row in run.rows:
+        counts, times = by_stage[row.stage], row.executions
         for key, amount in row.counts.items():
-            alike = 1 if key.startswith(OF_ALL) else row.devices
-            by_stage[row.stage][key] += row.executions * alike * amount
+            alike = 1 if row.devices == 1 or key.startswith(OF_ALL) else row.devices
+            counts[key] = counts.get(key, 0) + times * alike * amount
     units = _units(run) if run.simulated else {}
     totals = Totals(tuple(by_stage), _critical(run), units, run.machine.dram)
     _check(run, totals)
@@ -108,6 +109,8 @@ def _critical(run: RunRecord) -> dict[tuple[int, str], int]:
     """Time on the critical path by stage and by what it was spent on."""
     parts: Counter[tuple[int, str]] = Counter()
     for row in run.rows:
+        if not row.critical_busy_ps and not row.critical_lag_ps:
+            continue
         unit = row.unit.partition(CLASS)[0] if run.pod else row.unit
         owner, what = (row.port, "bandwidth") if row.port else (unit, "busy")
         links = next((key for key in row.counts if key.startswith(BOUND)), "")
@@ -128,9 +131,13 @@ def _critical(run: RunRecord) -> dict[tuple[int, str], int]:
 def _units(run: RunRecord) -> dict[str, dict[str, int]]:
     units: dict[str, dict[str, int]] = {}
     for row in run.rows:
-        spent = units.setdefault(row.unit, dict.fromkeys(STALLS, 0))
-        for name in STALLS:
-            spent[name] += getattr(row, name)
+        if row.unit not in units:
+            units[row.unit] = dict.fromkeys(STALLS, 0)
+        spent = units[row.unit]
+        spent["busy_ps"] += row.busy_ps
+        spent["stall_in_ps"] += row.stall_in_ps
+        spent["stall_out_ps"] += row.stall_out_ps
+        spent["stall_shared_ps"] += row.stall_shared_ps
     for spent in units.values():
         spent["idle_ps"] = run.time_ps - sum(spent.values())
     return {name: units[name] for name in sorted(units)}

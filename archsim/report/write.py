@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from math import fsum
 from typing import Any
@@ -46,6 +47,7 @@ NOTES = {
     "bound": "compulsory bytes and peak arithmetic only; not a prediction",
 }
 
+LIBRARIES = ("numpy", "simpy", "pydantic", "pint", "numba")
 LAWS = ("tokens_conserved", "bytes_conserved", "macs_counted", "time_accounted", "energy_sums")
 
 
@@ -221,12 +223,6 @@ def _spent(run: RunRecord, totals: Totals, spent: Spent) -> dict[str, Any]:
 
 def _manifest(how: dict[str, Any], run: RunRecord) -> dict[str, Any]:
     """What may differ between equal runs."""
-    libraries = {}
-    for name in ("numpy", "simpy", "pydantic", "pint", "numba"):
-        try:
-            libraries[name] = version(name)
-        except PackageNotFoundError:
-            libraries[name] = "absent"
     return {
         "schema": "archsim.manifest/1",
         "archsim": __version__,
@@ -236,8 +232,17 @@ def _manifest(how: dict[str, Any], run: RunRecord) -> dict[str, Any]:
         "argv": sys.argv,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "libraries": libraries,
+        "libraries": {name: _version(name) for name in LIBRARIES},
         "steps": run.steps or None,
         "steps_simulated": run.steps_simulated or None,
         **how,
     }
+
+
+@cache
+def _version(library: str) -> str:
+    """Of an installed library; its metadata take longer to read than a small run takes."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "absent"

@@ -6,12 +6,15 @@ One walk of the tree, whatever the repetitions. Whether it can end is asked in `
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from archsim.sim.errors import MalformedProgram
 from archsim.sim.program import Leaf, Loop, Program, Row
 
 FILLING, READING, TOKENS = range(3)  # slots a producer holds, slots a consumer holds, tokens
 Tally = dict[tuple[int, int], tuple[int, int]]  # (channel, account) -> net change, lowest level
+Items = tuple[tuple[tuple[int, int], tuple[int, int]], ...]
+Channels = tuple[int, ...]
 
 MOST_UNITS = 32_000  # so that a unit fits the 16-bit column of the step log
 MOST_PS = 2**62  # so that no time leaves 64 bits
@@ -35,9 +38,10 @@ def _problems(program: Program) -> Iterator[str]:
             yield f"channel {channel.name} has depth {channel.depth}; the least is 1"
         if not all(0 <= u < len(names) for u in (channel.producer, channel.consumer)):
             yield f"channel {channel.name} ends at a unit that does not exist"
+    ends = [c.consumer for c in program.channels], [c.producer for c in program.channels]
     for index, row in enumerate(program.rows):
         if 0 <= row.unit < len(names):
-            yield from _row_problems(program, index, row)
+            yield from _row_problems(program, index, row, ends)
         else:
             where = f"row {index} (op {row.op})"
             yield f"{where} belongs to unit {row.unit}, which does not exist"
@@ -48,20 +52,27 @@ def _problems(program: Program) -> Iterator[str]:
         yield f"all durations add up to {program.upper_bound_ps()} ps; at most {MOST_PS} fit"
 
 
-def _row_problems(program: Program, index: int, row: Row) -> Iterator[str]:
+def _row_problems(
+    program: Program, index: int, row: Row, ends: tuple[list[int], list[int]]
+) -> Iterator[str]:
+    """Mistakes of one row; `ends` are the consumers and the producers of all channels."""
     where = f"row {index} (op {row.op})"
     unit = program.units[row.unit]
     if row.dur_ps < 0 or row.lag_ps < 0 or row.run < 1:
         yield f"{where} has a negative duration or lag, or no repetition"
     if unit.timeline is not None and row.dur_ps < 1:
         yield f"{where} uses the shared timeline {unit.timeline} for no time"
-    verbs = ("take", row.take), ("reserve", row.reserve), ("put", row.put), ("free", row.free)
-    for verb, channels in verbs:
-        for c in channels:
-            role = "consumer" if verb in ("take", "free") else "producer"
-            if not 0 <= c < len(program.channels):
+    consumers, producers = ends
+    for verb, used, role, owners in (
+        ("take", row.take, "consumer", consumers),
+        ("reserve", row.reserve, "producer", producers),
+        ("put", row.put, "producer", producers),
+        ("free", row.free, "consumer", consumers),
+    ):
+        for c in used:
+            if not 0 <= c < len(owners):
                 yield f"{where} would {verb} channel {c}, which does not exist"
-            elif getattr(program.channels[c], role) != row.unit:
+            elif owners[c] != row.unit:
                 name = program.channels[c].name
                 yield f"{where} would {verb} {name}, but {unit.name} is not its {role}"
 
@@ -132,7 +143,8 @@ def _tally(program: Program, node: Loop | Leaf, seen: dict[int, Tally]) -> Tally
         else:
             known = {}
             for row in node.rows:
-                _append(known, _row_tally(program.rows[row]))
+                one = program.rows[row]
+                _append(known, _row_tally(one.take, one.reserve, one.put, one.free, one.run))
         seen[id(node)] = known
     return known
 
@@ -144,23 +156,28 @@ def _sequence(program: Program, nodes: tuple[Loop | Leaf, ...], seen: dict[int, 
     return total
 
 
-def _append(total: Tally, then: Tally) -> None:
-    for key, (net, low) in then.items():
-        before, lowest = total.get(key, (0, 0))
-        total[key] = before + net, min(lowest, before + low)
+def _append(total: Tally, then: Tally | Items) -> None:
+    for key, (net, low) in then.items() if isinstance(then, dict) else then:
+        if key in total:
+            before, lowest = total[key]
+            total[key] = before + net, (before + low if before + low < lowest else lowest)
+        else:
+            total[key] = net, (low if low < 0 else 0)
 
 
-def _row_tally(row: Row) -> Tally:
+@lru_cache(maxsize=4096)
+def _row_tally(take: Channels, reserve: Channels, put: Channels, free: Channels, run: int) -> Items:
+    """What steps of a row change, as the items of a tally; alike rows are many."""
     change: dict[tuple[int, int], int] = {}
     verbs = (
-        (row.reserve, FILLING, 1),
-        (row.put, FILLING, -1),
-        (row.take, READING, 1),
-        (row.free, READING, -1),
-        (row.put, TOKENS, 1),
-        (row.take, TOKENS, -1),
+        (reserve, FILLING, 1),
+        (put, FILLING, -1),
+        (take, READING, 1),
+        (free, READING, -1),
+        (put, TOKENS, 1),
+        (take, TOKENS, -1),
     )
     for channels, account, sign in verbs:
         for c in channels:
-            change[c, account] = change.get((c, account), 0) + sign * row.run
-    return {key: (net, min(0, net)) for key, net in change.items()}
+            change[c, account] = change.get((c, account), 0) + sign * run
+    return tuple((key, (net, min(0, net))) for key, net in change.items())

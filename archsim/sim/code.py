@@ -8,7 +8,6 @@ reserving are one act, and so are putting and freeing. What the words do lives i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from archsim.sim.program import Leaf, Loop, Program
@@ -78,21 +77,17 @@ def flatten(program: Program) -> Code:
             code.ring_at.append(code.ring_at[-1] + channel.depth)
             code.ring_reader.append(reader)
             code.ring_writer.append(writer)
+    rings, ends = code.verb_ring, code.verb_at
     for row in program.rows:
-        _verb(code, (2 * c for c in row.take))
-        _verb(code, (2 * c + 1 for c in row.reserve))
-        _verb(code, (2 * c for c in row.put))
-        _verb(code, (2 * c + 1 for c in row.free))
+        for channels, side in ((row.take, 0), (row.reserve, 1), (row.put, 0), (row.free, 1)):
+            for c in channels:
+                rings.append(2 * c + side)
+            ends.append(len(rings))
     code.timelines = sorted({u.timeline for u in program.units if u.timeline is not None})
     index = {name: i for i, name in enumerate(code.timelines)}
     code.timeline = [-1 if u.timeline is None else index[u.timeline] for u in program.units]
     _Words(code).write()
     return code
-
-
-def _verb(code: Code, rings: Iterable[int]) -> None:
-    code.verb_ring.extend(rings)
-    code.verb_at.append(len(code.verb_ring))
 
 
 class _Words:

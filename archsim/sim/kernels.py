@@ -21,6 +21,11 @@ def pays(steps: int) -> bool:
     return steps >= PAYS_STEPS or "numba" in sys.modules
 
 
+def load() -> bool:
+    """Load numba now, for a process that has many runs before it; whether it is installed."""
+    return compiled("advance") is not None
+
+
 @functools.cache
 def compiled(name: Literal["advance", "replay", "walk"]) -> Callable[..., Any] | None:
     """Machine code of the function of that name, or None where numba is not installed.

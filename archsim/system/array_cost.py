@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -68,6 +68,17 @@ def array_cost(
         return machine.noc.fed(found, tiles, engine, view) if machine.noc else found
 
     return cost
+
+
+def cost_key(engine: MacEngine, view: Problem, machine: Machine) -> Hashable | None:
+    """What `array_cost` depends on, equal for equal costs; None where banks or a network count."""
+    memory = machine.sram
+    if machine.noc is not None or (isinstance(memory, Sram) and memory.spec.interleave is not None):
+        return None
+    return (
+        type(engine), engine.name, engine.cost_content, memory.bytes_per_s / engine.clock_hz,
+        tuple(sorted(view.bits.items())), view.weight, view.zeros,
+    )  # fmt: skip
 
 
 def _lines(tiles: Tiles, engine: MacEngine, view: Problem, machine: Machine) -> Tiles:

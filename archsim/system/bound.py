@@ -4,27 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
-import numpy as np
-
-from archsim.components.base import KernelEngine, VectorEngine
 from archsim.core.units import PS_PER_S
-from archsim.ir.cascade_mapping import CascadeMapping
-from archsim.ir.collective_mapping import CollectiveMapping
-from archsim.ir.flash import FlashMapping
 from archsim.ir.graph import OpGraph
-from archsim.ir.op import Op
 from archsim.ir.record import BoundRecord
-from archsim.ir.stream_mapping import StreamMapping
 from archsim.ir.tensor import Role
-from archsim.system.build import Machine
-from archsim.system.flash import softmax_of
-from archsim.system.homes import tier_bound_ps
-from archsim.system.inside import inside_least, outside, stage_least
+from archsim.system.bound_demand import (
+    communication_ps,
+    compulsory_bytes,
+    demands,
+    stage_demand,
+)
+from archsim.system.bound_rates import (
+    OfMachine,
+    busiest_s,
+    compute_s,
+    least_times,
+    port_ps,
+    vector_s,
+)
+from archsim.system.inside import outside, stage_least
 from archsim.system.place import Plan, Stage
 from archsim.system.runs import runs_of
-from archsim.system.stream import compute_type
+
+__all__ = [
+    "StageBound",
+    "bound",
+    "communication_ps",
+    "compulsory_bytes",
+    "least_moved_bytes",
+    "one_after_another_ps",
+    "stage_bounds",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +81,6 @@ def least_moved_bytes(plan: Plan) -> int:
     return sum(len(s.devices) * compulsory_bytes(outside(one), runs_of(s)) for one, s in shares)
 
 
-def compulsory_bytes(graph: OpGraph, runs: Mapping[str, int] | None = None) -> int:
-    """Bytes that any machine moves off chip: weights and KV cache read, KV cache written, once.
-
-    `runs` says how often blocks run, each time with a cache of its own: one of a microbatch.
-    """
-    total = graph.read_bytes(Role.WEIGHT)
-    for block in graph.blocks:
-        one, times = replace(graph, blocks=(block,)), (runs or {}).get(block.name, 1)
-        total += times * (one.read_bytes(Role.KV_CACHE) + one.write_bytes(Role.KV_CACHE))
-    return total
-
-
 def bound(plan: Plan) -> BoundRecord:
     """Closed-form bound of a plan's graph on its machine, in picoseconds (rounded down).
 
@@ -89,44 +88,8 @@ def bound(plan: Plan) -> BoundRecord:
 
     Over several devices: that of the one which takes longest, by each measure.
     """
-    if plan.pod is None:
-        return _bound(plan, {})
-    shares = zip(plan.pod.plans, plan.pod.partition.shares, strict=True)
-    found = [_bound(one, runs_of(share)) for one, share in shares]
-    return BoundRecord(
-        max(b.memory_ps for b in found),
-        max(b.compute_ps for b in found),
-        max(b.vector_ps for b in found),
-        communication_ps=max(b.communication_ps or 0 for b in found),
-    )
-
-
-def _bound(plan: Plan, runs: Mapping[str, int]) -> BoundRecord:
-    """The bound of one device whose blocks run so often, by name; once where nothing is said."""
-    graph, machine = plan.graph, plan.machine
-    # weights could stay on chip from one run to the next
-    moved = compulsory_bytes(outside(plan), runs)
-    inside = inside_least(plan, runs)
-    memory = max(_memory_ps(moved, machine), tier_bound_ps(plan, runs))
-    memory = max([memory, *(one.memory_ps for one in inside)])
-    stages = [
-        (block.block.count * runs.get(block.block.name, 1), stage)
-        for block in plan.blocks for stage in block.stages
-    ]  # fmt: skip
-    compute = sum(count * _compute_s(stage, graph, machine) for count, stage in stages)
-    vector = sum(count * _vector_s(stage, machine) for count, stage in stages)
-    # a node has one unit, so that a stream is no faster than its busiest; beside other stages
-    busiest = [[count * s for s in _busiest_s(stage)] for count, stage in stages]
-    compute = max([compute, *(mac for mac, _ in busiest)])
-    vector = max([vector, *(other for _, other in busiest)])
-    talk = sum(count * communication_ps(stage) for count, stage in stages) if runs else None
-    compute_ps = max([int(compute * PS_PER_S), *(one.compute_ps for one in inside)])
-    return BoundRecord(memory, compute_ps, int(vector * PS_PER_S), talk)
-
-
-def communication_ps(stage: Stage) -> int:
-    """Least bytes of a collective at the bandwidth of a device; 0 for all other stages."""
-    return stage.mapping.least_ps if isinstance(stage.mapping, CollectiveMapping) else 0
+    found = least_times(demands(plan), OfMachine(plan.machine))
+    return BoundRecord(found.memory_ps, found.compute_ps, found.vector_ps, found.communication_ps)
 
 
 def stage_bounds(plan: Plan) -> list[StageBound]:
@@ -150,17 +113,16 @@ def one_after_another_ps(rows: list[StageBound]) -> int:
 
 
 def _stage_bounds(plan: Plan, runs: Mapping[str, int]) -> list[StageBound]:
-    graph, machine = plan.graph, plan.machine
-    rows = []
+    graph, rates, rows = plan.graph, OfMachine(plan.machine), []
+    port = plan.machine.dram.peak_bytes_per_s
     for block in plan.blocks:
         seen: set[tuple[str, str]] = set()
         for stage in block.stages:
             times, op = runs.get(block.block.name, 1), stage.ops[0]
             count = times * block.block.count
             read, write = (block.block.count * n for n in _moved(graph, stage, seen, times))
-            mac_s, other_s = _busiest_s(stage)
-            compute_s = max(_compute_s(stage, graph, machine), mac_s)
-            vector_s = max(_vector_s(stage, machine), other_s)
+            one = stage_demand(stage, graph, plan.machine)
+            mac_s, other_s = busiest_s(one, rates)
             inside = stage_least(stage).times(count)
             rows.append(
                 StageBound(
@@ -170,9 +132,9 @@ def _stage_bounds(plan: Plan, runs: Mapping[str, int]) -> list[StageBound]:
                     count * sum(o.live_points() for o in stage.ops if o.is_mac),
                     read,
                     write,
-                    inside.memory_ps or _memory_ps(read + write, machine),
-                    max(int(count * compute_s * PS_PER_S), inside.compute_ps),
-                    int(count * vector_s * PS_PER_S),
+                    inside.memory_ps or port_ps(read + write, port),
+                    max(_ps(count * max(compute_s(one, rates), mac_s)), inside.compute_ps),
+                    _ps(count * max(vector_s(one, rates), other_s)),
                     count * communication_ps(stage) if runs else None,
                 )
             )
@@ -196,56 +158,5 @@ def _moved(graph: OpGraph, stage: Stage, seen: set[tuple[str, str]], runs: int) 
     return read, write
 
 
-def _memory_ps(size_bytes: int, machine: Machine) -> int:
-    return int(size_bytes * PS_PER_S / machine.dram.peak_bytes_per_s)
-
-
-def _compute_s(stage: Stage, graph: OpGraph, machine: Machine) -> float:
-    """Seconds of the MACs that matter, on all engines that multiply and accumulate together."""
-    total = 0.0
-    for op in stage.ops:
-        if op.macs():
-            weight = compute_type(op, graph)
-            zeros = graph.tensors[op.reads[0].tensor].zeros if op.is_mac else Fraction(0)
-            peak = sum(e.peak(weight) / e.live(weight, zeros) for e in machine.mac_engines)
-            live = op.live_points() if op.is_mac else op.macs()
-            total += live / peak if peak else 0.0
-    return total
-
-
-def _busiest_s(stage: Stage) -> tuple[float, float]:
-    """Seconds that the busiest node of a stream works: of those that multiply, of the others.
-
-    A node's firings follow one another on its unit, an interval apart; other stages have none.
-    """
-    mapping = stage.mapping
-    if not isinstance(mapping, StreamMapping):
-        return 0.0, 0.0
-    graph, longest = mapping.graph, [0, 0]
-    for node in graph.nodes:
-        kind = 0 if node.macs else 1
-        longest[kind] = max(longest[kind], graph.iterations * mapping.busy_cycles(node.name))
-    mac, other = (cycles / stage.engine.clock_hz for cycles in longest)
-    return mac, other
-
-
-def _vector_s(stage: Stage, machine: Machine) -> float:
-    """Seconds of the vector work, on all vector engines together; kernels do their own."""
-    if isinstance(stage.engine, KernelEngine) or isinstance(stage.mapping, CascadeMapping):
-        return 0.0  # a cascade divides its softmax between array and lanes
-    units = [e for e in machine.engines.values() if isinstance(e, VectorEngine)]
-    if isinstance(stage.mapping, FlashMapping):  # its shares are divided once an output
-        return _rate_s(softmax_of(stage).whole, units)
-    if isinstance(stage.mapping, CollectiveMapping):
-        return 0.0
-    return sum(_rate_s(op, units) for op in stage.ops if not op.is_mac)
-
-
-def _rate_s(op: Op, units: list[VectorEngine]) -> float:
-    """Seconds of one vector op on all units together."""
-    live = op.live_points()
-    per_s = 0.0
-    for unit in (unit for unit in units if unit.can_run(op)):
-        cycles = unit.cycles(*unit.lane_cycles(op), np.array([live]), np.array([op.rows()]))
-        per_s += unit.clock_hz / max(1, int(cycles[0]) - 1)  # less one: tiles round up
-    return 1.0 / per_s if per_s else 0.0
+def _ps(seconds: float) -> int:
+    return int(seconds * PS_PER_S)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from archsim.components.base import Engine, KernelEngine, VectorEngine
 from archsim.components.systolic_array import SystolicArray
+from archsim.core import html
 from archsim.core.units import PS_PER_S
 from archsim.dataflows.base import covers_attention
 from archsim.ir.collective_mapping import CollectiveMapping
@@ -147,6 +148,19 @@ class Plan:
     homes: Homes = field(default_factory=Homes)
     laid: MappingType[str, Laid] = field(default_factory=dict)
     pod: Pod | None = None
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for block in self.blocks:
+            for stage in block.stages:
+                how, fused = stage.mapping, " + ".join(op.name for op in stage.ops[1:])
+                nest = html.folded(how.dataflow, html.lines(how.render())) if how else "streaming"
+                times, engine = block.block.count, stage.engine.name
+                rows.append((stage.path, times, fused, engine, nest, stage.room_bytes))
+        title = f"{self.machine.spec.name} x {self.graph.name}"
+        says = f"on chip: {self.resident_bytes:,} B of tensors, {self.stream_bytes:,} B for tiles"
+        head = ("stage", "runs", "fused to it", "engine", "mapping", "tiles [B]")
+        return html.joined(html.heading(title, says), html.table(rows, head))
 
     @property
     def page_bytes(self) -> int:

@@ -16,7 +16,7 @@ from archsim.ir.op import Access, Op
 from archsim.ir.problem import problem
 from archsim.ir.target import Target
 from archsim.system import mapper
-from archsim.system.array_cost import array_cost
+from archsim.system.array_cost import array_cost, cost_key
 from archsim.system.build import Machine
 from archsim.system.cached_share import idle_rules
 from archsim.system.capacity import check_capacity
@@ -187,6 +187,7 @@ def _mac_stage(stage: Stage, room: Room) -> Stage:
         dram_latency_s=machine.dram.latency_ps / 1e12,
         depth=machine.dma.spec.depth,
         cost=array_cost(engine, view, machine, dtype),
+        cost_key=cost_key(engine, view, machine),
         resident=room.resident,
         objective=objective,
         weights_first=first,

@@ -159,8 +159,9 @@ def _slowest(pod: Pod, book: Schedule, alone: Ints) -> Ints:
     of = np.array([book.class_of[row.op] for row in book.program.rows], dtype=np.int64)
     time = np.bincount(of, weights=alone, minlength=len(book.classes))
     plan = pod.partition.plan
-    stage_of = {d: i for group in plan.groups("pipeline") for i, d in enumerate(group)}
-    slowest: dict[int, int] = {}  # class by stage
+    groups = plan.groups("pipeline")
+    stage_of = {d: (i, d // plan.of_a_kind) for group in groups for i, d in enumerate(group)}
+    slowest: dict[tuple[int, int], int] = {}  # class by stage, and by kind of device
     for i, one in enumerate(book.classes):
         stage = stage_of[one.devices[0]]
         if stage not in slowest or time[i] > time[slowest[stage]]:

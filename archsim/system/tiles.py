@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
 from archsim.core.errors import ArchsimError, Unmappable
-from archsim.dataflows.base import dataflows
+from archsim.dataflows.base import dataflows, searched
 from archsim.ir.mapping import Mapping
 from archsim.ir.problem import Problem
 from archsim.ir.target import Target
@@ -54,16 +55,25 @@ def best_tiles(view: Problem, target: Target, name: str | None) -> Mapping:
 
 def _best(view: Problem, target: Target, name: str | None) -> tuple[Key, Mapping]:
     if name is not None:
-        flow = dataflows.get(name)
-        return flow().search(view, target)
-    found: list[tuple[Key, Mapping]] = []
+        return dataflows.get(name)().search(view, target)
+    found: list[tuple[Key, Callable[[], Mapping]]] = []
     refused: ArchsimError | None = None
-    for flow in dataflows.classes():
+    flows = [flow() for flow in dataflows.classes()]
+    known = searched(flows, view, target)
+    for flow in flows:
         try:
-            found.append(flow().search(view, target))
+            found.append(known.get(flow.kind) or _made(flow.search(view, target)))
         except Unmappable as error:
             refused = error
     if not found:
         assert refused is not None
         raise refused
-    return min(found, key=lambda f: f[0])
+    key, make = min(found, key=lambda f: f[0])
+    mapping = make()
+    mapping.check(target)
+    return key, mapping
+
+
+def _made(found: tuple[Key, Mapping]) -> tuple[Key, Callable[[], Mapping]]:
+    key, mapping = found
+    return key, lambda: mapping
