@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from archsim.api import load_hardware as load_hardware
     from archsim.api import run as run
+    from archsim.dse.python import explore as explore
+    from archsim.dse.python import sweep as sweep
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_hardware", "run"]
+__all__ = ["__version__", "explore", "load_hardware", "run", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
-    """`run` and `load_hardware`, imported when first asked for: `import archsim` costs nothing."""
+    """The calls of this package, imported when first asked for: `import archsim` costs nothing."""
     if name in ("load_hardware", "run"):
         from archsim import api
 
         return getattr(api, name)
+    if name in ("explore", "sweep"):
+        from archsim.dse import python
+
+        return getattr(python, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -30,6 +30,7 @@ FLOORS = (
     {"report", "system"},
     {"api"},
     {"dse", "serving"},
+    {"gym"},
     {"validation"},
     {"cli"},
 )
@@ -38,6 +39,7 @@ UNPLACED = {"testing"}  # may import everything; nothing imports it
 
 PLUGIN_ROOMS = (
     *("components", "memory", "interconnect", "dataflows", "validation/adapters", "cli"),
+    *("dse/executors", "dse/samplers"),
     *("lowering/architectures", "lowering/hf", "lowering/transforms", "interconnect/collectives"),
 )
 LATE = {

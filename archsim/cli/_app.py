@@ -26,7 +26,7 @@ HARDWARE and WORKLOAD are shipped names (see `archsim list`) or paths of your ow
 STATUSES = """\b
 Exit status: 0 done, 1 fault of archsim, 2 usage, 3 input, 4 unsupported model
 or op, 5 does not fit, 6 stopped, 7 outside tolerance, 8 extra missing,
-130 interrupted.
+9 failed designs in a study, 130 interrupted.
 """
 
 

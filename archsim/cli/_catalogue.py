@@ -17,30 +17,45 @@ def entries(kind: str) -> list[Entry]:
         "models": data_dir("workloads") / "models",
         "compositions": data_dir("workloads") / "compositions",
         "serving": data_dir("workloads") / "serving",
+        "studies": data_dir("studies"),
     }
     if kind in folders:
         return _files(folders[kind])
-    if kind == "energy":
-        from archsim.energy.table import table_names
-
-        return [(name, _about_table(name)) for name in table_names()]
-    if kind == "standards":
-        from archsim.memory.standard import standard_names
-
-        return [(name, _about_standard(name)) for name in standard_names()]
-    if kind == "pim":
-        from archsim.memory.pim.command_set import set_names
-
-        return [(name, _about_set(name)) for name in set_names()]
-    if kind == "suites":
-        from archsim.validation import list_suites
-
-        return [(info.suite, info.proves) for info in list_suites()]
+    told = {
+        "energy": _tables, "standards": _standards, "pim": _sets, "metrics": _metrics,
+        "suites": _suites,
+    }  # fmt: skip
+    if kind in told:
+        return told[kind]()
     found = [(name, _first_sentence(cls.__doc__ or "")) for name, cls in _registry(kind)]
     if kind == "dataflows":  # each with the kinds of array that it is for
         arrays = {name: cls.arrays() for name, cls in _registry(kind)}
         found = [(name, f"{about} ({arrays[name]})") for name, about in found]
     return found
+
+
+def _tables() -> list[Entry]:
+    from archsim.energy.table import table_names
+
+    return [(name, _about_table(name)) for name in table_names()]
+
+
+def _standards() -> list[Entry]:
+    from archsim.memory.standard import standard_names
+
+    return [(name, _about_standard(name)) for name in standard_names()]
+
+
+def _sets() -> list[Entry]:
+    from archsim.memory.pim.command_set import set_names
+
+    return [(name, _about_set(name)) for name in set_names()]
+
+
+def _suites() -> list[Entry]:
+    from archsim.validation import list_suites
+
+    return [(info.suite, info.proves) for info in list_suites()]
 
 
 def _about_table(name: str) -> str:
@@ -59,6 +74,19 @@ def _about_standard(name: str) -> str:
     found = load_standard(name)
     rate, size = format_si(found.bytes_per_s, "B/s"), format_bytes(found.capacity_bytes)
     return f"{found.channels} channel{'s' * (found.channels > 1)}, {rate}, {size}"
+
+
+def _metrics() -> list[Entry]:
+    """What a study may judge by, with its value in one run; machines name their own components."""
+    from archsim import api
+    from archsim.dse.evaluate import numbers_of
+    from archsim.report.formulas import unit_of
+
+    report = api.run("npu", "gpt2-small-prefill", fidelity="tile", advice=False)
+    return [
+        (name, f"{value:.4g} {unit_of(name)} on npu, gpt2-small-prefill".replace("  ", " "))
+        for name, value in numbers_of(report.result).items()
+    ]
 
 
 def _about_set(name: str) -> str:
@@ -80,6 +108,8 @@ def _registry(kind: str) -> Iterable[tuple[str, type[Any]]]:
         "collectives": ("archsim.interconnect.collectives.base", "algorithms"),
         "dataflows": ("archsim.dataflows.base", "dataflows"),
         "transforms": ("archsim.lowering.transforms.base", "transforms"),
+        "samplers": ("archsim.dse.samplers.base", "samplers"),
+        "executors": ("archsim.dse.executors.base", "executors"),
     }
     module, name = rooms[kind]
     found: Iterable[tuple[str, type[Any]]] = getattr(import_module(module), name).items()

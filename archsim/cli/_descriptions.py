@@ -1,10 +1,14 @@
-"""Compositions and served batches as files: which a file is, what `check` and `show` say of it."""
+"""Compositions, served batches and studies as files: which one is what, and what is said of it."""
 
 from collections.abc import Callable
 from typing import Any
 
 # by kind: folder of the shipped ones; their schema is `archsim.KIND`, their overrides `KIND.`
-FOLDERS = {"composition": "workloads/compositions", "serving": "workloads/serving"}
+FOLDERS = {
+    "composition": "workloads/compositions",
+    "serving": "workloads/serving",
+    "explore": "studies",
+}
 
 
 def kind_of(name: str) -> str | None:
@@ -28,8 +32,19 @@ def load(kind: str, name: str, set_: list[str]) -> tuple[Any, Any]:
     loaders: dict[str, Callable[..., tuple[Any, Any]]] = {
         "composition": load_composition,
         "serving": load_serving,
+        "explore": _study,
     }
     return loaders[kind](name, tuple(s for s in set_ if s.startswith(f"{kind}.")))
+
+
+def _study(name: str, set_: tuple[str, ...]) -> tuple[Any, Any]:
+    """A study that could run: its settings, limits and metrics' units are looked at too."""
+    from archsim.dse.plan import prepare
+    from archsim.dse.spec import load_explore
+
+    spec, document = load_explore(name, set_=set_)
+    prepare(spec, document, usual="nsga2" if spec.search.evaluations else "grid")
+    return spec, document
 
 
 def shown(kind: str, name: str, set_: list[str]) -> tuple[dict[str, Any], Any]:

@@ -105,6 +105,7 @@ _REACHED = {
     "workload": ("workload", "model", "serving"),
     "serving": ("serving",),
     "composition": ("composition",),
+    "explore": ("explore",),
 }
 
 

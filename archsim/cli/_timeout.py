@@ -23,7 +23,7 @@ def at_most(text: str | None) -> Iterator[None]:
     if text is None:
         yield
         return
-    seconds = _seconds(text)
+    seconds = seconds_of(text)
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise SimulationStopped(
@@ -44,7 +44,7 @@ def at_most(text: str | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _seconds(text: str) -> float:
+def seconds_of(text: str) -> float:
     """A duration in seconds; a mistake in it points at the flag."""
     from archsim.core.errors import Diagnostic, InputError
     from archsim.core.units import parse_quantity

@@ -16,12 +16,14 @@ Kind = Annotated[
     Literal[
         "hardware", "workloads", "models", "compositions", "serving", "components", "memories",
         "standards", "pim", "links", "collectives", "dataflows", "transforms", "energy", "suites",
+        "studies", "samplers", "executors", "metrics",
     ],
     typer.Argument(
         metavar="KIND",
         show_choices=False,
         help="hardware, workloads, models, compositions, serving, components, memories, standards, "
-        "pim, links, collectives, dataflows, transforms, energy or suites.",
+        "pim, links, collectives, dataflows, transforms, energy, suites, studies, samplers, "
+        "executors or metrics.",
     ),
 ]  # fmt: skip
 Form = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print.")]

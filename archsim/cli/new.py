@@ -21,6 +21,7 @@ FILES = {
     "workload": (("workload.yaml", "{name}.yaml"),),
     "model": (("model.yaml", "{name}.yaml"),),
     "serving": (("serving.yaml", "{name}.yaml"),),
+    "explore": (("explore.yaml", "{name}.yaml"),),
     "component": (
         ("component.py.template", "{name}/{name}.py"),
         ("component.toml.template", "{name}/pyproject.toml"),
@@ -31,13 +32,15 @@ NEXT = {
     "workload": "archsim run npu {name}.yaml",
     "model": "archsim run npu {name}.yaml",
     "serving": "archsim serve h100 {name}.yaml",
+    "explore": "archsim explore {name}.yaml",
     "component": "pip install -e {name} && archsim list components",
 }
 
 Kind = Annotated[
-    Literal["hardware", "workload", "model", "serving", "component"],
+    Literal["hardware", "workload", "model", "serving", "explore", "component"],
     typer.Argument(
-        metavar="KIND", help="What to begin: hardware, workload, model, serving or component."
+        metavar="KIND",
+        help="What to begin: hardware, workload, model, serving, explore or component.",
     ),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name, and that of its file.")]

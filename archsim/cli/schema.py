@@ -14,18 +14,19 @@ EXAMPLES = (
 NEEDS_ARGUMENTS = True
 
 Kind = Annotated[
-    Literal["hardware", "workload", "composition", "serving"],
+    Literal["hardware", "workload", "composition", "serving", "explore"],
     typer.Argument(metavar="KIND", help="Kind of file."),
 ]
 
 
 def command(kind: Kind, out_file: o.OutFile = None) -> None:
-    """Print the JSON Schema of hardware, workload, composition or serving files.
+    """Print the JSON Schema of hardware, workload, composition, serving or explore files.
 
     A file that begins with `# yaml-language-server: $schema=FILE` is completed and underlined by
     editors that speak it.
     """
     from archsim.core.spec import json_schema
+    from archsim.dse.spec import ExploreSpec
     from archsim.lowering.spec import WorkloadSpec
     from archsim.serving.batching import ServingSpec
     from archsim.serving.composition import CompositionSpec
@@ -35,6 +36,7 @@ def command(kind: Kind, out_file: o.OutFile = None) -> None:
         "workload": WorkloadSpec,
         "composition": CompositionSpec,
         "serving": ServingSpec,
+        "explore": ExploreSpec,
     }
     spec = hardware_spec() if kind == "hardware" else known[kind]
     out.emit(out.json_text(json_schema(spec)), out_file)

@@ -29,7 +29,7 @@ def command(
     tokens: o.Tokens = None,
     fmt: o.AnyFormat = "table",
 ) -> None:
-    """Show a machine, model, workload, composition or serving file: values, totals, sources.
+    """Show a machine, model, workload, composition, serving or study file: values, totals, sources.
 
     `--format yaml` gives a complete file that loads again, and that of a model a phase to edit.
     """

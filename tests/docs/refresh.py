@@ -19,10 +19,12 @@ from typer.testing import CliRunner
 
 from archsim.cli import _app
 from archsim.core.spec import json_schema
+from archsim.dse.spec import ExploreSpec
 from archsim.lowering.spec import WorkloadSpec
 from archsim.serving.batching import ServingSpec
 from archsim.serving.composition import CompositionSpec
 from archsim.system.spec import hardware_spec
+from archsim.testing.notebooks import executed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +39,7 @@ def pages() -> dict[str, str]:
         "workload": json_schema(WorkloadSpec),
         "composition": json_schema(CompositionSpec),
         "serving": json_schema(ServingSpec),
+        "explore": json_schema(ExploreSpec),
     }
     found = {"docs/reference/cli.md": commands()}
     for kind, schema in schemas.items():
@@ -142,8 +145,14 @@ def written() -> dict[str, str]:
         return {**pages(), "README.md": with_transcripts((ROOT / "README.md").read_text())}
 
 
+def notebooks() -> dict[str, str]:
+    """The example notebooks with their outputs made anew."""
+    books = sorted((ROOT / "docs" / "examples").glob("*.ipynb"))
+    return {str(path.relative_to(ROOT)): executed(path) for path in books}
+
+
 if __name__ == "__main__":
-    for path, text in written().items():
+    for path, text in {**written(), **notebooks()}.items():
         file = ROOT / path
         file.parent.mkdir(parents=True, exist_ok=True)
         before = file.read_text() if file.exists() else ""

@@ -107,6 +107,13 @@ def test_every_example_of_the_help_runs(
     (tmp_path / "layers.csv").write_text("layer, M, N, K,\nfc, 64, 128, 256,\n")
     if "runs/mine" in line:
         assert invoke("archsim run npu gpt2-small-prefill -o runs/mine")[0] == 0
+    if "runs/other" in line:
+        assert invoke("archsim run h100 gpt2-small-prefill -o runs/other")[0] == 0
+    if verb in ("export", "merge"):
+        sweep = "archsim sweep npu gpt2-small-prefill --vary engines.array.count=4,8"
+        quick = f"{sweep} --fidelity analytic --executor serial"
+        for folder, shard in {"mine": "", "part-1": "--shard 1/2", "part-2": "--shard 2/2"}.items():
+            assert invoke(f"{quick} {shard} -o sweeps/{folder}")[0] == 0
     status, text = invoke(line)
     assert status == 0
     assert text.strip() or "--out" in line

@@ -14,10 +14,12 @@ GENERATED = (
     "docs/reference/workload.md",
     "docs/reference/composition.md",
     "docs/reference/serving.md",
+    "docs/reference/explore.md",
     "schemas/hardware.v1.json",
     "schemas/workload.v1.json",
     "schemas/composition.v1.json",
     "schemas/serving.v1.json",
+    "schemas/explore.v1.json",
 )
 
 

@@ -144,7 +144,7 @@ def test_the_resolved_configuration_runs_again_to_the_same_key(archsim: Program)
 @pytest.mark.parametrize(
     "kind",
     ["hardware", "workloads", "models", "components", "memories", "links", "dataflows", "energy",
-     "suites"],
+     "suites", "studies", "samplers", "executors"],
 )  # fmt: skip
 def test_everything_listed_has_a_name_and_a_line_about_it(archsim: Program, kind: str) -> None:
     rows = json.loads(archsim("list", kind, "--format", "json").stdout)
@@ -154,18 +154,18 @@ def test_everything_listed_has_a_name_and_a_line_about_it(archsim: Program, kind
     assert archsim("list", kind).stdout.split()[0] == rows[0]["name"]
 
 
-@pytest.mark.parametrize("kind", ["hardware", "workload"])
+@pytest.mark.parametrize("kind", ["hardware", "workload", "explore"])
 def test_the_committed_schema_is_the_generated_one(archsim: Program, kind: str) -> None:
     committed = (ROOT / "schemas" / f"{kind}.v1.json").read_text()
     assert archsim("schema", kind).stdout == committed, "run `make schemas`"
 
 
 def shipped(kind: str) -> list[Path]:
-    names = {"hardware": "configs", "workload": "workloads"}
+    names = {"hardware": "configs", "workload": "workloads", "explore": "studies"}
     return sorted((ROOT / names[kind]).glob("*.yaml"))
 
 
-@pytest.mark.parametrize("kind", ["hardware", "workload"])
+@pytest.mark.parametrize("kind", ["hardware", "workload", "explore"])
 def test_every_shipped_file_fits_the_schema(kind: str) -> None:
     schema = json.loads((ROOT / "schemas" / f"{kind}.v1.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -178,7 +178,7 @@ def test_every_shipped_file_fits_the_schema(kind: str) -> None:
         assert errors == []
 
 
-@pytest.mark.parametrize("kind", ["hardware", "workload"])
+@pytest.mark.parametrize("kind", ["hardware", "workload", "explore"])
 def test_every_shipped_file_tells_editors_its_schema(kind: str) -> None:
     line = f"# yaml-language-server: $schema=../schemas/{kind}.v1.json"
     missing = [p.name for p in shipped(kind) if p.read_text().splitlines()[0] != line]

@@ -1,0 +1,1 @@
+"""Who runs designs: one executor a file, all behind the same two methods."""
