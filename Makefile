@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: help setup demo test check bench golden docs size clean
+.PHONY: help setup demo test check browser bench golden docs size clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -19,7 +19,7 @@ demo: $(STAMP)  ## two real models on two machines, end to end
 	$(VENV)/bin/archsim quickstart
 
 # `check` has run the house test.
-test: check  ## every test (includes check)
+test: check browser  ## every test (includes check)
 	$(PY) -m pytest -n $(WORKERS) --ignore tests/test_house.py
 
 check: $(STAMP)  ## format, lint, types, and the house test
@@ -27,6 +27,13 @@ check: $(STAMP)  ## format, lint, types, and the house test
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(PY) -m pytest tests/test_house.py
+
+# Tests of pages are skipped without one, and say so: this never fails.
+browser:  ## Chromium for the tests of pages, where apt may install it
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	&& apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	|| echo "no Chromium, and it cannot be installed here (as root: apt-get install chromium): tests of pages are skipped"
 
 bench: $(STAMP)  ## speed against twins and bars
 	$(PY) -m benchmarks

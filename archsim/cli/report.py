@@ -1,41 +1,103 @@
-"""`archsim report`: the figures of a run, from what it stored."""
+"""`archsim report`: the page of a run or of a study, and its figures for a paper."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from archsim.cli import _output as out
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from archsim.report.figure_chart import Figure
+    from archsim.report.html.page import Page
+
 EXAMPLES = (
     "archsim report runs/mine",
-    "archsim report runs/mine --output figures",
+    "archsim report runs/mine --static --output page.html",
 )
 NEEDS_ARGUMENTS = True
+PAGE = "report.html"
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run.")]
+Subject = Annotated[
+    str, typer.Argument(metavar="RUN|SWEEP", help="Folder of a run, or of a study.")
+]
 Output = Annotated[
     str | None,
-    typer.Option("--output", "-o", metavar="DIR", help="Default: RUN/figures."),
+    typer.Option(
+        "--output", "-o", metavar="PATH",
+        help="Page to write, or folder. Default: report.html, or figures, in that folder.",
+    ),
+]  # fmt: skip
+Static = Annotated[
+    bool, typer.Option("--static", help="A small page: drawings, and no script in it.")
+]
+Figures = Annotated[
+    bool, typer.Option("--figures", help="Figures as SVG, PDF, PNG and CSV instead of the page.")
+]
+Width = Annotated[
+    Literal["column", "page"], typer.Option("--width", help="Of figures: 3.35 or 7 inches.")
 ]
 
 
-def command(run: Run, *, output: Output = None) -> None:
-    """Draw the figures of a run: SVG and PNG for a paper's column, and their data as CSV.
+def command(
+    subject: Subject, *, output: Output = None, static: Static = False, figures: Figures = False,
+    width: Width = "column",
+) -> None:  # fmt: skip
+    """Write the page of a run or of a study: one file that needs no network.
 
-    Roofline, op breakdown, stalls of each unit, occupancy and bandwidth of each memory, energy and
-    area. What memories did over time is simulated again where the run did not store it.
+    All is drawn from what was stored. Only what memories did over time is simulated again where the
+    run did not keep it.
     """
-    from archsim import api
-    from archsim.report.figures import draw
-    from archsim.report.stored import read_moments
+    from archsim.dse import page as study
 
-    report = api.open_run(run)
-    moments = read_moments(run)
-    if not moments and report.tracer:
-        moments = report.timeline().moments()
-    folder = Path(output) if output else Path(run) / "figures"
-    written = draw(report, folder, moments)
+    root = Path(subject)
+    of = study.is_study(root)
+    if not figures:
+        from archsim.core.files import atomic_write
+        from archsim.report.html.page import render
+
+        found = study.page(root) if of else _page(root)
+        out.result(str(atomic_write(_file(root, output), render(found, static=static))))
+        return
+    from archsim.report.figures import draw_all
+    from archsim.report.style import PAGE_IN, WIDTH_IN
+
+    folder = Path(output) if output else root / "figures"
+    drawings = iter(study.figures(root)) if of else _figures(root)
+    written = draw_all(drawings, folder, PAGE_IN if width == "page" else WIDTH_IN)
     for path in written:
         out.result(str(path))
     out.note(f"look into {folder}" if written else "nothing to draw: the run was not timed")
+
+
+def _file(root: Path, output: str | None) -> Path:
+    """Where the page goes: into the folder it is of, a named folder, or a named file."""
+    path = Path(output) if output else root
+    return path if output and path.suffix.lower() in (".html", ".htm") else path / PAGE
+
+
+def _read(root: Path) -> tuple[Any, list[dict[str, Any]]]:
+    """The report of a run, and what its memories did over time."""
+    from archsim import api
+    from archsim.report.stored import read_moments
+
+    report = api.open_run(root)
+    moments = read_moments(root)
+    if not moments and report.tracer:
+        moments = report.timeline().moments()
+    return report, moments
+
+
+def _page(root: Path) -> "Page":
+    from archsim.report.html.run import page
+
+    report, moments = _read(root)
+    return page(report, root, moments)
+
+
+def _figures(root: Path) -> "Iterator[Figure]":
+    from archsim.report import figures
+
+    return figures.figures(*_read(root))

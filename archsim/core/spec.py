@@ -41,6 +41,21 @@ class Spec(BaseModel):
         """Plain data that loads back to an equal spec: unit strings, no absent options."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
+    def _repr_html_(self) -> str:
+        from archsim.core import html
+        from archsim.core.yamlio import dump_yaml
+
+        rows = []
+        for key, value in self.to_data().items():
+            if isinstance(value, dict | list):
+                if not value:
+                    continue
+                entries = f"{len(value)} {'entry' if len(value) == 1 else 'entries'}"
+                rows.append((key, html.folded(entries, html.lines(dump_yaml(value)))))
+            else:
+                rows.append((key, html.text(value)))
+        return html.joined(html.heading(type(self).__name__), html.table(rows))
+
 
 def problem(code: str, message: str, help: str | None = None) -> PydanticCustomError:
     """An error with a number, for validators of a spec to raise; it keeps the field's place.

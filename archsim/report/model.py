@@ -17,10 +17,13 @@ from archsim.core.yamlio import dump_yaml
 if TYPE_CHECKING:
     import pandas as pd
 
-    from archsim.report.timeline import Timeline
+    from archsim.report.timeline import Form, Timeline
 
 
-TIMELINE, MOMENTS = "timeline.json", "memory.csv"  # of a run folder, where asked for
+# of a run folder, where asked for
+TIMELINES: Mapping[Form, str] = {"chrome": "timeline.json", "perfetto": "timeline.pftrace"}
+TIMELINE, MOMENTS = TIMELINES["chrome"], "memory.csv"
+SENSITIVITY = "sensitivity.json"  # of a run folder, where `explain` was asked for it
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]], first: str) -> str:
@@ -81,20 +84,24 @@ class Report:
             "config.resolved.yaml": dump_yaml(self.resolved),
             "manifest.json": json.dumps(self.manifest, indent=1) + "\n",
         }
-        for name in (TIMELINE, MOMENTS):  # they would be those of the run before
+        before = (*TIMELINES.values(), MOMENTS, SENSITIVITY)  # of the run that was here
+        for name in before:
             (root / name).unlink(missing_ok=True)
         for name, text in texts.items():
             atomic_write(root / name, text)
         return {name: root / name for name in texts}
 
-    def write_timeline(self, folder: Path | str) -> Timeline:
-        """Write `timeline.json`, and beside it what memories did over time; returns the timeline.
+    def write_timeline(self, folder: Path | str, form: Form = "chrome") -> Timeline:
+        """Write a file of `TIMELINES`, and beside it what memories did over time.
+
+        Returns the timeline.
 
         Raises:
             InputError: when nothing was run through time.
+            MissingExtra: for a Perfetto trace where the library perfetto is absent.
         """
         found = self.timeline()
-        found.save(Path(folder) / TIMELINE)
+        found.save(Path(folder) / TIMELINES[form], form)
         atomic_write(Path(folder) / MOMENTS, csv_text(found.moments(), first="time_ps"))
         return found
 
@@ -132,6 +139,6 @@ class Report:
         return summary(self)
 
     def _repr_html_(self) -> str:
-        from html import escape
+        from archsim.report.notebook import shown
 
-        return f"<pre>{escape(self.summary())}</pre>"
+        return shown(self)

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from archsim.report import style
+from archsim.core.units import format_bytes
+from archsim.report.figure_chart import Axis, Chart, Figure, Line
 from archsim.report.style import Rows
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 SCALES = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns"))  # of 1000 ps each
-PREFIXES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
 
 
-def held(moments: Rows, capacity: dict[str, int]) -> Rows:
+def held(moments: Rows, capacity: dict[str, int]) -> Figure:
+    """Share of each memory's capacity that it holds, so that all of them fit one axis."""
+    rows, found = held_rows(moments, capacity), []
+    for name in _names(moments[0], "held_bytes"):
+        size = capacity[name]
+        most = max(r[f"{name}_held_bytes"] for r in rows)
+        share = [100 * r[f"{name}_held_bytes"] / size for r in rows]
+        found.append((f"{name}: at most {format_bytes(most)} of {format_bytes(size)}", share))
+    lines, title = _lines(rows, found)
+    says = "The most that each memory holds in each of equal parts of the run."
+    chart = Chart(lines, x=Axis(title, low=0, high=lines[0].x[-1]),
+                  y=Axis("Held [% of capacity]", low=0, high=105), legend=" ")  # fmt: skip
+    return Figure("memory_held", "What memories hold over time", says, rows, chart,
+                  1.6 + 0.12 * len(found))  # fmt: skip
+
+
+def moved(moments: Rows) -> Figure:
+    """Gigabytes a second at the port of each memory behind the chip."""
+    rows = moved_rows(moments)
+    names = _names(moments[0], "bytes_per_s")
+    lines, title = _lines(
+        rows, [(name, [r[f"{name}_bytes_per_s"] / 1e9 for r in rows]) for name in names]
+    )
+    says = "The mean rate at the port of each memory in each of equal parts of the run."
+    chart = Chart(lines, x=Axis(title, low=0, high=lines[0].x[-1]),
+                  y=Axis("Bandwidth [GB/s]", low=0), legend=" ")  # fmt: skip
+    return Figure("memory_bandwidth", "What memories move over time", says, rows, chart, 1.8)
+
+
+def held_rows(moments: Rows, capacity: dict[str, int]) -> Rows:
     """Bytes that each memory holds at most in each part of the run, and what it could."""
     return [
         {"time_s": m["time_ps"] * 1e-12}
@@ -24,7 +50,7 @@ def held(moments: Rows, capacity: dict[str, int]) -> Rows:
     ]
 
 
-def moved(moments: Rows) -> Rows:
+def moved_rows(moments: Rows) -> Rows:
     """Mean rate at the port of each memory in each part of the run."""
     return [
         {"time_s": m["time_ps"] * 1e-12}
@@ -33,44 +59,18 @@ def moved(moments: Rows) -> Rows:
     ]
 
 
-def paint_held(ax: Axes, rows: Rows) -> None:
-    """Share of each memory's capacity, so that all of them fit one axis."""
-    names = [k.removesuffix("_held_bytes") for k in rows[0] if k.endswith("_held_bytes")]
-    for i, name in enumerate(names):
-        size = rows[0][f"{name}_capacity_bytes"]
-        share = [100 * r[f"{name}_held_bytes"] / size for r in rows]
-        most = max(r[f"{name}_held_bytes"] for r in rows)
-        label = f"{name}: at most {_bytes(most)} of {_bytes(size)}"
-        _step(ax, rows, share, i, label)
-    ax.set_ylim(0, 105)
-    ax.set_ylabel("Held [% of capacity]")
-    style.legend_above(ax, ncols=1)
-
-
-def paint_moved(ax: Axes, rows: Rows) -> None:
-    """Gigabytes a second."""
-    names = [k.removesuffix("_bytes_per_s") for k in rows[0] if k.endswith("_bytes_per_s")]
-    for i, name in enumerate(names):
-        _step(ax, rows, [r[f"{name}_bytes_per_s"] / 1e9 for r in rows], i, name)
-    ax.set_ylim(bottom=0)
-    ax.set_ylabel("Bandwidth [GB/s]")
-    style.legend_above(ax, ncols=4)
-
-
-def _step(ax: Axes, rows: Rows, values: list[float], i: int, label: str) -> None:
+def _lines(rows: Rows, found: list[tuple[str, list[float]]]) -> tuple[tuple[Line, ...], str]:
+    """Values of each part of the run as steps, and the unit of the time axis."""
     width = rows[1]["time_s"] - rows[0]["time_s"]
     ends = [*(r["time_s"] for r in rows), rows[-1]["time_s"] + width]
     scale, unit = next((s, u) for s, u in SCALES if ends[-1] >= s * 1e-9 or s == 1)
     x = [1e9 * end / scale for end in ends]
-    ax.stairs(values, x, color=style.colour(i), label=label, linewidth=0.8, baseline=None)
-    ax.set_xlim(0, x[-1])
-    ax.set_xlabel(f"Time [{unit}]")
+    lines = (
+        Line(label, x, [*values, values[-1]], i, step=True)
+        for i, (label, values) in enumerate(found)
+    )
+    return tuple(lines), f"Time [{unit}]"
 
 
 def _names(moment: dict[str, Any], what: str) -> list[str]:
     return [key.rpartition(".")[0] for key in moment if key.endswith(f".{what}")]
-
-
-def _bytes(size: float) -> str:
-    scale, unit = next((s, u) for s, u in PREFIXES if size >= s or s == 1)
-    return f"{size / scale:.3g} {unit}"

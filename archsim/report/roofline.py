@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from math import log10
+from typing import Any, Literal
 
-from archsim.report import style
+from archsim.report.figure_chart import Axis, Chart, Figure, Line, Points
+from archsim.report.model import Report
 from archsim.report.style import Rows
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-LINES = ("-", "--", ":", "-.")
-SMALLEST, LARGEST = 8, 60  # pt^2 of a point, by its share of the time
+DASHES: tuple[Literal["solid", "dash", "dot", "dashdot"], ...]
+DASHES = ("solid", "dash", "dot", "dashdot")
+SMALLEST, LARGEST = 10, 110  # pt^2 of a point, by its share of the time
 
 
 def roofline(result: Mapping[str, Any], ops: Sequence[Mapping[str, Any]]) -> Rows:
@@ -38,6 +38,7 @@ def roofline(result: Mapping[str, Any], ops: Sequence[Mapping[str, Any]]) -> Row
                     "bound_by": op["bound_by"], "share_pct": 100 * float(op["share"]),
                     "flop_per_byte": flops / moved,
                     "flop_per_s": flops / (int(op["busy_ps"]) * 1e-12),
+                    "busy_s": int(op["busy_ps"]) * 1e-12,
                     "peak_flop_per_s": peaks[op["engine"]],
                     "bandwidth_bytes_per_s": inside * own["bytes_per_s"] if own else rate,
                 }
@@ -45,30 +46,78 @@ def roofline(result: Mapping[str, Any], ops: Sequence[Mapping[str, Any]]) -> Row
     return rows
 
 
-def paint(ax: Axes, rows: Rows) -> None:
-    """One roof for each engine, its ridge marked; a point's area grows with its share of time."""
-    roofs = {r["engine"]: r["peak_flop_per_s"] for r in rows}
-    rates = {r["engine"]: r["bandwidth_bytes_per_s"] for r in rows}
-    ridges = {name: peak / rates[name] for name, peak in roofs.items()}
-    low = min(0.5, *(r["flop_per_byte"] / 2 for r in rows))
-    high = max(10 * max(ridges.values()), *(r["flop_per_byte"] * 2 for r in rows))
-    for i, (name, peak) in enumerate(roofs.items()):
-        x = [low, ridges[name], high]
-        y = [low * rates[name] / 1e12, peak / 1e12, peak / 1e12]
-        ax.loglog(x, y, color=style.INK, linewidth=1, linestyle=LINES[i % len(LINES)])
-        ax.annotate(
-            f"{name}: {peak / 1e12:.4g} TFLOP/s, ridge {ridges[name]:.3g} FLOP/B",
-            (high, peak / 1e12), xytext=(0, 2), textcoords="offset points", ha="right", fontsize=6,
-        )  # fmt: skip
-    for i, op_class in enumerate(sorted({r["op_class"] for r in rows})):
-        mine = [r for r in rows if r["op_class"] == op_class]
-        ax.scatter(
-            [r["flop_per_byte"] for r in mine], [r["flop_per_s"] / 1e12 for r in mine],
-            s=[SMALLEST + (LARGEST - SMALLEST) * r["share_pct"] / 100 for r in mine],
-            color=style.colour(i), marker=style.MARKERS[i % len(style.MARKERS)],
-            label=op_class, zorder=3, linewidths=0, alpha=0.85,
-        )  # fmt: skip
-    ax.set_xlim(low, high)
-    ax.set_xlabel("Operational intensity [FLOP/B]")
-    ax.set_ylabel("Performance [TFLOP/s]")
-    style.legend_above(ax, ncols=3, marks=18)
+def figure(report: Report) -> Figure | None:
+    """One marker for each op class on each engine: area by share of time, colour by what binds it.
+
+    One roof an engine, over all its ops: FLOP, bytes and time of a class are summed.
+    """
+    rows = roofline(report.result, report.ops)
+    if not rows:
+        return None
+    groups = _by_class(rows)
+    roofs = {r["engine"]: (r["peak_flop_per_s"], r["bandwidth_bytes_per_s"]) for r in rows}
+    low = min(0.5, *(g["flop_per_byte"] / 2 for g in groups))
+    ridges = {name: peak / rate for name, (peak, rate) in roofs.items()}
+    high = max(10 * max(ridges.values()), *(g["flop_per_byte"] * 2 for g in groups))
+    marks: list[Line | Points] = [
+        Line(
+            "", [low, ridges[name], high], [low * rate / 1e12, peak / 1e12, peak / 1e12], "ink",
+            DASHES[i % len(DASHES)],
+            note=f"{name}: {peak / 1e12:.4g} TFLOP/s, ridge {ridges[name]:.3g} FLOP/B",
+        )
+        for i, (name, (peak, rate)) in enumerate(roofs.items())
+    ]  # fmt: skip
+    named = _apart(groups, low, high)
+    for i, reason in enumerate(dict.fromkeys(g["bound_by"] for g in groups)):
+        mine = [g for g in groups if g["bound_by"] == reason]
+        marks.append(Points(
+            reason, [g["flop_per_byte"] for g in mine], [g["flop_per_s"] / 1e12 for g in mine], i,
+            i, [SMALLEST + (LARGEST - SMALLEST) * g["share_pct"] / 100 for g in mine],
+            [g["op_class"] if id(g) in named else "" for g in mine],
+            [f"{g['op_class']} on {g['engine']}: {g['flop_per_byte']:.3g} FLOP/B, "
+             f"{g['flop_per_s'] / 1e12:.3g} TFLOP/s, {g['share_pct']:.3g} % of the time"
+             for g in mine],
+        ))  # fmt: skip
+    chart = Chart(
+        tuple(marks), x=Axis("Operational intensity [FLOP/B]", log=True, low=low, high=high),
+        y=Axis("Performance [TFLOP/s]", log=True), legend="bound by",
+    )  # fmt: skip
+    first = groups[0]
+    of = min(first["peak"], first["flop_per_byte"] * first["rate"])
+    says = (
+        f"{first['op_class']} reaches {100 * first['flop_per_s'] / of:.0f} % of its roof while it "
+        "is at work. A marker is an op class on an engine; its area grows with its share of time."
+    )
+    return Figure("roofline", "Roofline", says, rows, chart, 2.7)
+
+
+def _by_class(rows: Rows) -> Rows:
+    """Ops of a class on an engine as one point; the one with the largest share of time first."""
+    groups: dict[tuple[str, str], Rows] = {}
+    for row in rows:
+        groups.setdefault((row["engine"], row["op_class"]), []).append(row)
+    out = []
+    for (engine, op_class), mine in groups.items():
+        work = [r["flop_per_s"] * r["busy_s"] for r in mine]
+        moved = sum(w / r["flop_per_byte"] for w, r in zip(work, mine, strict=True))
+        out.append({
+            "engine": engine, "op_class": op_class, "flop_per_byte": sum(work) / moved,
+            "flop_per_s": sum(work) / sum(r["busy_s"] for r in mine),
+            "share_pct": sum(r["share_pct"] for r in mine),
+            "bound_by": max(mine, key=lambda r: r["share_pct"])["bound_by"],
+            "peak": mine[0]["peak_flop_per_s"], "rate": mine[0]["bandwidth_bytes_per_s"],
+        })  # fmt: skip
+    return sorted(out, key=lambda g: (-g["share_pct"], g["engine"], g["op_class"]))
+
+
+def _apart(groups: Rows, low: float, high: float) -> set[int]:
+    """Groups whose names do not stand in each other's way, by `id`; larger shares come first."""
+    placed: list[tuple[float, float]] = []
+    named = set()
+    wide = log10(high / low)
+    for group in groups:
+        x, y = log10(group["flop_per_byte"]) / wide, log10(group["flop_per_s"]) / 5
+        if all(abs(x - a) > 0.3 or abs(y - b) > 0.07 for a, b in placed):
+            placed.append((x, y))
+            named.add(id(group))
+    return named

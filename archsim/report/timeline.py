@@ -1,7 +1,8 @@
-"""The timeline of a run: what each unit did when, with names, bytes and a file that viewers open.
+"""The timeline of a run: what each unit did when, with names and bytes.
 
 Slices come from `sim.slices`; here they get the names of ops and memories. How much each memory
-held and moved over time is in `moments`.
+held and moved over time is in `moments`; the files that viewers open are written by `chrome` and
+`perfetto`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,34 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Ints = NDArray[np.int64]
+Form = Literal["chrome", "perfetto"]  # of a file that viewers open
 STATES = ("stall_in", "stall_out", "stall_shared", "busy")  # of a slice, one after the other
 WAITS = {"stall_in": "waits for data", "stall_out": "waits for room"}
+
+
+class Piece(NamedTuple):
+    """A stretch of time in which a unit did one thing.
+
+    Attributes:
+        unit: index of the unit.
+        state: one of `STATES`, or `repeated` for a stretch that stands for many.
+        name: what a viewer calls it.
+        start_ps, ps: when, and how long.
+        row: of the run; below 0 for a stretch that stands for many.
+        times: steps that follow each other without a wait.
+        spent: time in each of `STATES`, for a stretch that stands for many.
+        group: slice of `Timeline.merged` that it is part of.
+    """
+
+    unit: int
+    state: str
+    name: str
+    start_ps: int
+    ps: int
+    row: int
+    times: int
+    spent: tuple[int, ...]
+    group: int
 
 
 @dataclass(frozen=True)
@@ -46,7 +72,7 @@ class Timeline:
     slices: Slices
 
     @cached_property
-    def _order(self) -> list[int]:
+    def order(self) -> list[int]:
         """Units from top to bottom: by role, then by name."""
         return sorted(
             range(len(self.units)), key=lambda u: (self.units[u].role, self.units[u].name)
@@ -56,6 +82,11 @@ class Timeline:
     def shortened(self) -> bool:
         """True where some slices stand for many steps each."""
         return bool((self.slices.row < 0).any())
+
+    @property
+    def title(self) -> str:
+        """The machine and what it ran."""
+        return f"{self.run.machine.name} x {self.run.graph.name}"
 
     def moments(self, buckets: int = BUCKETS) -> list[dict[str, Any]]:
         """Bytes that each memory holds and moves, over so many equal parts of the run."""
@@ -80,80 +111,81 @@ class Timeline:
             }
         )
 
-    def save(self, path: Path | str) -> Path:
-        """Write the Chrome JSON that Perfetto (ui.perfetto.dev) and chrome://tracing open."""
+    def save(self, path: Path | str, form: Form = "chrome") -> Path:
+        """Write the file that Perfetto opens, and as Chrome JSON chrome://tracing too.
+
+        Raises:
+            MissingExtra: for a Perfetto trace where the library perfetto is absent.
+        """
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, self.to_json())
+        atomic_write(path, self.to_json() if form == "chrome" else self.to_perfetto())
         return path
 
     def to_json(self) -> str:
-        """The text of `timeline.json`: one track a unit, counters of each memory.
+        """The text of `timeline.json`: Chrome's trace format."""
+        from archsim.report.chrome import to_json
 
-        Times are in microseconds, as the format wants; `args` holds the exact picoseconds.
+        return to_json(self)
+
+    def to_perfetto(self) -> bytes:
+        """The content of `timeline.pftrace`: Perfetto's own trace format.
+
+        Raises:
+            MissingExtra: when the library perfetto is not installed.
         """
-        about = {
-            "machine": self.run.machine.name,
-            "workload": self.run.graph.name,
-            "time_ps": self.run.time_ps,
-            "shortened": self.shortened,
-        }
-        events = ",\n".join((*self._tracks(), *self._events(), *self._counters()))
-        head = f'{{"displayTimeUnit": "ns", "otherData": {dumps(about)},'
-        return f'{head}\n"traceEvents": [\n{events}\n]}}\n'
+        from archsim.report.perfetto import to_perfetto
 
-    def _tracks(self) -> Iterator[str]:
-        title = f"{self.run.machine.name} x {self.run.graph.name}"
-        yield dumps(
-            {"ph": "M", "pid": 1, "tid": 0, "name": "process_name", "args": {"name": title}}
+        return to_perfetto(self)
+
+    def pieces(self) -> Iterator[Piece]:
+        """Every wait and every stretch of work, unit by unit in order of time; none of no time."""
+        merged = self.merged
+        columns = zip(
+            *_lists(merged.unit, merged.row, merged.times, merged.start_ps),
+            *_lists(merged.in_ps, merged.out_ps, merged.shared_ps, merged.busy_ps),
+            strict=True,
         )
-        for place, u in enumerate(self._order):
-            common = {"ph": "M", "pid": 1, "tid": u + 1}
-            name, index = {"name": self.units[u].name}, {"sort_index": place}
-            yield dumps({**common, "name": "thread_name", "args": name})
-            yield dumps({**common, "name": "thread_sort_index", "args": index})
-
-    def _events(self) -> Iterator[str]:
-        """One event for each wait and each stretch of work; those of no time are left out."""
-        names = [dumps(self.run.stages[row.stage].path) for row in self.run.rows]
-        more = [self._more(i) for i in range(len(self.run.rows))]
-        for u, row, times, start, *spent in zip(*_lists(*self._merged()), strict=True):
-            head = f'{{"ph":"X","pid":1,"tid":{u + 1}'
+        for group, (u, row, times, start, *spent) in enumerate(columns):
+            if sum(spent) == 0:
+                continue
             if row < 0:
-                args = ",".join(f'"{s}_ps":{ps}' for s, ps in zip(STATES, spent, strict=True))
-                name = dumps(self._name(row, times))
-                yield f'{head},"cat":"repeated","name":{name},{_span(start, sum(spent), args)}}}'
+                whole = (start, sum(spent), row, times, tuple(spent), group)
+                yield Piece(u, "repeated", self._name(row, times), *whole)
                 continue
             ends = accumulate(spent, initial=start)
             for state, at, ps in zip(STATES, ends, spent, strict=False):
-                if ps and state == "busy":
-                    args = f'"steps":{times}{more[row]}'
-                    yield f'{head},"cat":"busy","name":{names[row]},{_span(at, ps, args)}}}'
-                elif ps:
-                    name = WAITS.get(state) or f"waits for {self.units[u].timeline}"
-                    args = f'"for":{names[row]}'
-                    yield f'{head},"cat":"{state}","name":"{name}",{_span(at, ps, args)}}}'
+                if ps:
+                    name = self._called(u, state, row)
+                    yield Piece(u, state, name, at, ps, row, times, (), group)
 
-    def _merged(self) -> tuple[Ints, ...]:
-        """Columns in which steps of one row without a wait in between are one."""
+    @cached_property
+    def merged(self) -> Slices:
+        """The slices, where steps of one row without a wait in between are one."""
+        s, first = self.slices, np.flatnonzero(self._fresh)
+        times, busy = (np.add.reduceat(c, first) if len(first) else c for c in (s.times, s.busy_ps))
+        waits = (s.in_ps[first], s.out_ps[first], s.shared_ps[first])
+        return Slices(s.unit[first], s.row[first], times, s.begin_ps[first], *waits, busy)
+
+    @cached_property
+    def merged_into(self) -> Ints:
+        """For each slice, the place in `merged` of the one that it is part of."""
+        into: Ints = np.cumsum(self._fresh) - 1
+        return into
+
+    @cached_property
+    def _fresh(self) -> NDArray[np.bool_]:
+        """Which slices are not the continuation of the one before."""
         s = self.slices
         waits = s.in_ps + s.out_ps + s.shared_ps
         fresh = np.ones(len(s.row), dtype=bool)
         alike = (s.row[1:] == s.row[:-1]) & (s.unit[1:] == s.unit[:-1]) & (s.row[1:] >= 0)
         fresh[1:] = ~(alike & (waits[1:] == 0))
-        first = np.flatnonzero(fresh)
-        times, busy = (np.add.reduceat(c, first) if len(first) else c for c in (s.times, s.busy_ps))
-        kept = (waits[first] + busy) > 0
-        at = first[kept]
-        found = (s.unit[at], s.row[at], times[kept], s.start_ps[at])
-        return (*found, s.in_ps[at], s.out_ps[at], s.shared_ps[at], busy[kept])
+        return fresh
 
-    def _more(self, row: int) -> str:
-        """What the viewer says of one step of a row: bytes, operations, class of its op."""
-        record = self.run.rows[row]
-        stage = self.run.stages[record.stage]
-        counts = {k: n for k, n in record.counts.items() if k.startswith(("dram.", "tier.", "mac"))}
-        return "," + dumps({"op_class": stage.op_class, **counts})[1:-1]
+    def _called(self, unit: int, state: str, row: int) -> str:
+        if state == "busy":
+            return self._name(row, 1)
+        return WAITS.get(state) or f"waits for {self.units[unit].timeline}"
 
     def _name(self, row: int, times: int) -> str:
         if row == REPEATED:
@@ -162,27 +194,6 @@ class Timeline:
             return f"{times} more steps"
         return self.run.stages[self.run.rows[row].stage].path
 
-    def _counters(self) -> Iterator[str]:
-        for moment in self.moments():
-            start = f'"ts":{_us(int(moment["time_ps"]))}'
-            for key, value in moment.items():
-                memory, _, what = key.partition(".")
-                if what:
-                    unit = {"bytes_per_s": "B/s", "held_bytes": "B"}[what]
-                    name = f"{memory} {'bandwidth' if unit == 'B/s' else 'held'} [{unit}]"
-                    args = f'"args":{{"{unit}":{value:.6g}}}'
-                    yield f'{{"ph":"C","pid":1,"name":"{name}",{start},{args}}}'
-
 
 def _lists(*columns: Ints) -> list[list[int]]:
     return [column.tolist() for column in columns]
-
-
-def _us(ps: int) -> str:
-    """Picoseconds as microseconds, all digits."""
-    return f"{ps // 1_000_000}.{ps % 1_000_000:06d}"
-
-
-def _span(start_ps: int, ps: int, args: str) -> str:
-    exact = f'"start_ps":{start_ps},"ps":{ps}'
-    return f'"ts":{_us(start_ps)},"dur":{_us(ps)},"args":{{{exact},{args}}}'

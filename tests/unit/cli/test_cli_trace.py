@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 RUN = ("run", "npu", "gpt2-small-prefill", "--quiet", "--output")
 FIGURES = [
-    "roofline", "op_breakdown", "stalls", "occupancy", "energy_area", "memory_held",
+    "time_by_class", "stalls", "roofline", "occupancy", "energy", "area", "memory_held",
     "memory_bandwidth",
 ]  # fmt: skip
 
@@ -35,28 +38,55 @@ def test_run_writes_a_timeline_when_asked(archsim: Archsim) -> None:
 def test_trace_writes_what_run_would_have_written(archsim: Archsim) -> None:
     archsim(*RUN, "mine", "--timeline")
     archsim(*RUN, "other")
-    done = archsim("trace", "other")
+    done = archsim("trace", "other", "--format", "chrome")
     assert (done.status, done.stdout) == (0, "other/timeline.json\n")
     assert done.stderr == "open it at ui.perfetto.dev\n"
     assert Path("other/timeline.json").read_text() == Path("mine/timeline.json").read_text()
+
+
+def test_trace_writes_perfettos_own_format_where_it_can(archsim: Archsim) -> None:
+    archsim(*RUN, "mine")
+    done = archsim("trace", "mine")
+    assert (done.status, done.stdout) == (0, "mine/timeline.pftrace\n")
+    assert archsim("trace", "mine", "--out", "far.pftrace").status == 0
+    assert Path("far.pftrace").read_bytes() == Path("mine/timeline.pftrace").read_bytes()
+    assert not Path("mine/timeline.json").exists()
+    archsim(*RUN, "mine", "--force")
+    assert not Path("mine/timeline.pftrace").exists()
+
+
+def test_without_the_extra_the_trace_is_chromes(
+    archsim: Archsim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archsim(*RUN, "mine")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert archsim("trace", "mine").stdout == "mine/timeline.json\n"
+    monkeypatch.setitem(sys.modules, "perfetto.trace_builder.proto_builder", None)
+    done = archsim("trace", "mine", "--format", "perfetto")
+    assert (done.status, done.stdout) == (8, "")
+    assert done.stderr == (
+        "error: a trace in Perfetto's format needs the library perfetto\n"
+        '      = help: pip install "archsim[trace]"\n'
+    )
+    assert not Path("mine/timeline.pftrace").exists()
 
 
 def test_trace_writes_where_it_is_told(archsim: Archsim) -> None:
     archsim(*RUN, "mine")
     assert archsim("trace", "mine", "--out", "far/t.json").stdout == "far/t.json\n"
     assert not Path("mine/timeline.json").exists()
-    archsim("trace", "mine")
+    archsim("trace", "mine", "--format", "chrome")
     assert archsim("trace", "mine", "--out", "copy.json").status == 0
     assert Path("copy.json").read_text() == Path("far/t.json").read_text()
 
 
 def test_report_draws_the_same_figures_as_run(archsim: Archsim) -> None:
     archsim(*RUN, "mine", "--figures")
-    done = archsim("report", "mine", "--output", "again")
+    done = archsim("report", "mine", "--figures", "--output", "again")
     assert done.stdout.splitlines() == [f"again/{name}.png" for name in FIGURES]
     assert done.stderr == "look into again\n"
     archsim(*RUN, "other")
-    archsim("report", "other")
+    archsim("report", "other", "--figures")
     for name in FIGURES:
         data = {Path(p, f"{name}.csv").read_text()
                 for p in ("mine/figures", "again", "other/figures")}  # fmt: skip
