@@ -1,14 +1,15 @@
 """How fast are whole spaces screened, is it the same answer, and does it keep the right designs?
 
-    python -m benchmarks.screening [--designs N] [--drawn N]
+    python -m benchmarks.screening [--designs N] [--drawn N] [--study NAME]
 
 Two grids by closed forms: an NPU under Llama-3-8B decode and a Duplex-like machine under Mixtral
 decode, every design a whole model; and the NPU with numbers that all differ, as samplers draw them
 from ranges, without and with the capacity of its SRAM among them. The bar is of grids. Points a
 second are of one core, of wall time and, where others use the machine too, of processor time; the
-designs that are checked one by one are included. Then some drawn designs of the second space at
-every fidelity: rank correlations of each two that follow each other, and which part of the front
-at `cycle` is among the best quarter by the others.
+designs that are checked one by one are included. Then drawn designs of a shipped study, under its
+own objectives, at every fidelity: rank correlations of each two that follow each other, and how
+much of the front at `cycle` is among the best designs by each of the others. The bound has no
+energy: there the other objectives decide.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise, product
 from random import Random
@@ -29,16 +30,18 @@ from archsim.core.yamlio import sha256_of
 from archsim.dse.agreement import agreement
 from archsim.dse.dimension import DimensionSpec, dimension
 from archsim.dse.evaluate import evaluate
-from archsim.dse.pareto import best, front
+from archsim.dse.pareto import best, front, hypervolume, worst
+from archsim.dse.plan import prepare
 from archsim.dse.point import Task
 from archsim.dse.screen import UNSCREENED, screen
+from archsim.dse.spec import load_explore
 from archsim.lowering.spec import load_workload
 
 BAR = 20_000  # designs a second on one core
-KEEP = 0.25
-OBJECTIVES = ("metrics.time_s", "metrics.area_mm2.total")
+KEEPS = (0.1, 0.25)
+STUDY = "duplex-mixtral"
 FIDELITIES = ("bound", "analytic", "tile", "cycle")
-NPU = {
+NPU: dict[str, Sequence[Any]] = {
     "clocks.core": [f"{n} MHz" for n in (600, 700, 800, 900, 1000, 1100, 1200)],
     "engines.array.rows": [64, 96, 128, 192, 256],
     "engines.array.cols": [64, 96, 128, 192, 256],
@@ -47,7 +50,7 @@ NPU = {
     "memory.hbm.bandwidth": [f"{n} TB/s" for n in (0.5, 0.75, 1, 1.5, 2, 3, 4)],
     "memory.sram.capacity": ["16 MiB", "32 MiB", "64 MiB"],
 }
-DUPLEX = {
+DUPLEX: dict[str, Sequence[Any]] = {
     "engines.pim.macs_per_stack": [4096, 8192, 16384, 32768],
     "engines.pim.tsv_multiplier": [2, 4, 8],
     "memory.hbm.stacks": [5, 6, 8],
@@ -66,7 +69,10 @@ DRAWN: dict[str, dict[str, Any]] = {
     "memory.hbm.bandwidth": {"range": ("0.5 TB/s", "4 TB/s")},
 }
 CAPACITY = {"memory.sram.capacity": {"range": ("16 MiB", "64 MiB")}}
-SPACES = (("npu", "llama-3-8b-decode", NPU), ("duplex-4", "mixtral-8x7b-decode", DUPLEX))
+SPACES = (
+    ("npu", "llama-3-8b-decode", NPU),
+    ("duplex-4", "mixtral-8x7b-decode", DUPLEX),
+)
 
 
 def tasks(machine: str, workload: str, space: Mapping[str, Sequence[Any]]) -> list[Task]:
@@ -112,32 +118,51 @@ def _same(task: Task, here: Mapping[str, float]) -> bool:
     return {k: v for k, v in alone.items() if not k.startswith(UNSCREENED)} == here
 
 
-def fidelities(machine: str, workload: str, space: Mapping[str, Sequence[Any]], count: int) -> None:
-    """Rank correlations between fidelities, and the share of the front that screening keeps."""
-    every = tasks(machine, workload, space)
-    designs = [every[i] for i in Random(0).sample(range(len(every)), count)]
-    values: dict[str, dict[int, tuple[float, ...]]] = {}
+def fidelities(study: str, count: int) -> None:
+    """Rank correlations between fidelities, and the share of the front that screening keeps.
+
+    Less must be better in each objective of the study.
+    """
+    plan = prepare(*load_explore(study))
+    sampler, objectives = plan.sampler(), [one.metric for one in plan.spec.objectives]
+    drawn = sorted(Random(0).sample(range(sampler.total), min(count, sampler.total)))
+    found: dict[str, dict[int, Mapping[str, float]]] = {}
     for fidelity in FIDELITIES:
-        began = time.perf_counter()
-        found = [evaluate(replace(one, fidelity=fidelity)).metrics for one in designs]
-        took_s = time.perf_counter() - began
-        values[fidelity] = {
-            i: tuple(m[name] for name in OBJECTIVES) for i, m in enumerate(found) if m
-        }
-        print(f"  {fidelity}: {len(designs) / took_s:.1f} designs/s one by one")
-    steps = [*pairwise(FIDELITIES), ("bound", "cycle")]
-    for low, high in steps:
-        one = agreement(["time"], values[low], values[high])[0]
-        print(f"  {low} -> {high}: Spearman {one['spearman']:.4f}, Kendall {one['kendall']:.4f}")
-    alike = sorted(values["cycle"])
-    true = {alike[i] for i in front([values["cycle"][i] for i in alike])}
+        began = time.process_time()
+        each = {i: evaluate(plan.task(sampler.ask(i), fidelity)).metrics for i in drawn}
+        took_s = time.process_time() - began
+        found[fidelity] = {i: metrics for i, metrics in each.items() if metrics}
+        print(f"  {fidelity}: {len(drawn) / took_s:.1f} designs/s of processor time, one by one")
+    for low, high in [*pairwise(FIDELITIES), ("bound", "cycle")]:
+        names = [name for name in objectives if all(name in m for m in found[low].values())]
+        values = [_values(found[fidelity], names) for fidelity in (low, high)]
+        for one in agreement(names, *values):
+            if one["spearman"] is not None:
+                print(f"  {low} -> {high}, {one['metric']}: Spearman {one['spearman']:.4f}, "
+                      f"Kendall {one['kendall']:.4f}")  # fmt: skip
+    alike = sorted(set.intersection(*(set(found[fidelity]) for fidelity in FIDELITIES)))
+    last = _values(found["cycle"], objectives)
+    true = {alike[i] for i in front([last[i] for i in alike])}
     for fidelity in FIDELITIES[:-1]:
-        points = [values[fidelity][i] for i in alike]
-        kept = {alike[i] for i in best(points, int(np.ceil(KEEP * len(alike))))}
-        print(
-            f"  keep {KEEP:.0%} by {fidelity}: {len(true & kept)} of the {len(true)} designs on "
-            f"the front at cycle"
-        )
+        names = [name for name in objectives if name in found[fidelity][alike[0]]]
+        low_values = _values(found[fidelity], names)
+        for keep in KEEPS:
+            kept = best([low_values[i] for i in alike], int(np.ceil(keep * len(alike))))
+            both = true & {alike[i] for i in kept}
+            print(f"  keep {keep:.0%} by {fidelity} ({len(names)} of {len(objectives)} "
+                  f"objectives): {len(both)} of the {len(true)} designs on the front at cycle, "
+                  f"{_volume(last, both) / _volume(last, true):.2%} of its volume")  # fmt: skip
+
+
+def _values(
+    found: Mapping[int, Mapping[str, float]], names: Sequence[str]
+) -> dict[int, tuple[float, ...]]:
+    return {i: tuple(metrics[name] for name in names) for i, metrics in found.items()}
+
+
+def _volume(values: Mapping[int, tuple[float, ...]], chosen: Iterable[int]) -> float:
+    """Hypervolume of some designs, from the worst values of all."""
+    return hypervolume([values[i] for i in chosen], worst(list(values.values())))
 
 
 def main() -> bool:
@@ -145,6 +170,7 @@ def main() -> bool:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--designs", type=int, default=1_000_000, help="most of each space")
     parser.add_argument("--drawn", type=int, default=60, help="at every fidelity; 0: none")
+    parser.add_argument("--study", default=STUDY, help="that designs are drawn from")
     said = parser.parse_args()
     rates = [
         screened(f"{machine} x {workload}", tasks(machine, workload, space)[: said.designs])
@@ -154,8 +180,8 @@ def main() -> bool:
     screened("npu, numbers that all differ", drawn(count, DRAWN))
     screened("the same, capacities too", drawn(count, DRAWN | CAPACITY))
     if said.drawn:
-        print(f"{said.drawn} drawn designs of {SPACES[1][0]}:")
-        fidelities(*SPACES[1], said.drawn)
+        print(f"{said.drawn} drawn designs of {said.study}:")
+        fidelities(said.study, said.drawn)
     return all(rate >= BAR for rate in rates)
 
 

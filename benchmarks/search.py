@@ -21,6 +21,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import le
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -30,7 +31,7 @@ from archsim.dse.evaluate import evaluate
 from archsim.dse.executors.base import How, executors
 from archsim.dse.found import Found
 from archsim.dse.found import Row as Design
-from archsim.dse.pareto import front, hypervolume, worst
+from archsim.dse.pareto import hypervolume, worst
 from archsim.dse.plan import Plan, prepare
 from archsim.dse.spec import SearchSpec, load_explore
 from archsim.dse.study import Memory, Study
@@ -115,10 +116,10 @@ def compared(name: str, evaluations: int, workers: int) -> list[Row]:
     """Rows of one space: volumes by sampler and by designs asked."""
     plan, memory = planned(name), Memory()
     whole = answered(plan, memory, workers)
-    values = [whole.front[i].values or () for i in range(len(whole.front))]
+    values = [row.values or () for row in whole.front]
     ideal = [min(column) for column in zip(*values, strict=True)]
     point = tuple(w + ROOM * (w - i) for w, i in zip(worst(values), ideal, strict=True))
-    best = hypervolume([values[i] for i in front(values)], point)
+    best = hypervolume(values, point)
     proof(name, whole)
     print(FORM.format(*HEAD))
     rows: list[Row] = []
@@ -132,7 +133,7 @@ def compared(name: str, evaluations: int, workers: int) -> list[Row]:
             found.append(answered(own, memory, 1))
         chance = [row for row in rows if row["sampler"] == "random"]
         own_rows = curve(name, found, best, chance)
-        for row in [*own_rows[3::4]]:
+        for row in own_rows[3::4]:
             show(row)
         rows += own_rows
     return rows
@@ -149,32 +150,29 @@ def answered(plan: Plan, memory: Memory, workers: int) -> Found:
 
 def proof(name: str, whole: Found) -> None:
     """How many designs of the whole space dominate the machine as described, and the best one."""
-    at = whole.described
-    assert at is not None and at.values is not None
-    better = [row for row in whole.rows if dominates(row, at.values)]
-    same = {path: value for row in whole.rows if row.values == at.values
-            for path, value in row.settings.items()}  # fmt: skip
-    turned = [
-        row for row in better
-        if all(row.settings[path] == same.get(path) for path in same if path.startswith(SLACK))
-    ]  # fmt: skip
-    print(f"{name}: {len(whole.rows)} designs, {whole.counts['kept']} within its power, "
-          f"{len(whole.front)} on the front; {len(better)} dominate the machine as described, "
-          f"{len(turned)} of them with its buffers and vector units")  # fmt: skip
+    at = whole.described.values if whole.described else None
+    assert at is not None
+    shipped = next(row.settings for row in whole.rows if row.values == at)
+    kept = {path: value for path, value in shipped.items() if path.startswith(SLACK)}
+    better = [row for row in whole.rows if dominates(row, at)]
+    turned = [row for row in better if kept.items() <= dict(row.settings).items()]
+    print(
+        f"{name}: {len(whole.rows)} designs, {whole.counts['kept']} within its power, "
+        f"{len(whole.front)} on the front; {len(better)} dominate the machine as described, "
+        f"{len(turned)} of them with its {', '.join(kept)}"
+    )
     for chosen in (better, turned):
         if chosen:
-            best = max(chosen, key=lambda row: least_gain(row, at.values or ()))
-            gains = [1 - a / b for a, b in zip(best.values or (), at.values, strict=True)]
-            said = ", ".join(f"{m.split('.')[1]} -{g:.2%}" for m, g in zip(OBJECTIVES, gains,
-                                                                           strict=True))  # fmt: skip
-            print(f"  most in all: {said}: {dict(best.settings)}")
+            best = max(chosen, key=lambda row: least_gain(row, at))
+            gains = zip(OBJECTIVES, best.values or (), at, strict=True)
+            said = ", ".join(f"{metric.split('.')[1]} {a / b - 1:+.2%}" for metric, a, b in gains)
+            print(f"  best at its worst: {said}: {dict(best.settings)}")
 
 
 def dominates(row: Design, at: Sequence[float]) -> bool:
     """Whether a design keeps the limits, is nowhere worse and somewhere better."""
     values = row.values or ()
-    no_worse = all(a <= b for a, b in zip(values, at, strict=row.kept))
-    return row.kept and no_worse and tuple(values) != tuple(at)
+    return row.kept and values != tuple(at) and all(map(le, values, at))
 
 
 def least_gain(row: Design, at: Sequence[float]) -> float:
@@ -231,7 +229,7 @@ def draw(path: Path, rows: list[Row]) -> None:
             low, high = ([r["volume"] + s * r["half_interval"] for r in own] for s in (-1, 1))
             panel.plot(asked, [row["volume"] for row in own], label=kind)
             panel.fill_between(asked, low, high, alpha=0.2)
-        panel.set(title=space, xlabel="Designs asked", ylabel="Share of the front's hypervolume")
+        panel.set(title=space, xlabel="Designs asked", ylabel="Share of hypervolume")
         panel.legend(frameon=False)
     figure.savefig(path)
 
