@@ -58,7 +58,7 @@ def reported(op, flow):
         "dtypes": {"weights": "int8", "activations": "int8"},
     }
     (block,) = api.place_only(machine, work).blocks
-    (row,) = api.run(machine, work, fidelity="tile").ops
+    (row,) = api.run(machine, work, fidelity="tile", advice=False).ops
     words = ("in", "weight", "out", "partial")
     return block.stages[0].mapping, {word: row[f"dram_{word}_bytes"] for word in words}
 

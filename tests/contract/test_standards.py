@@ -166,7 +166,7 @@ def test_its_streaming_share_and_latency_are_those_of_the_controller(name):
 def test_a_memory_bound_run_of_tiles_gets_its_streaming_share_of_the_peak(name):
     machine = load_yaml(find("npu", "configs")).data
     machine["memory"]["hbm"] = {"kind": "dram", "standard": name, "stacks": 1, "capacity": "64 GiB"}
-    report = archsim.run(machine, "llama-3-8b-decode", fidelity="tile")
+    report = archsim.run(machine, "llama-3-8b-decode", fidelity="tile", advice=False)
     standard = load_standard(name)
     share = report.result["metrics"]["utilization"]["by_resource"]["hbm"]
     assert share <= standard.streaming_efficiency
@@ -177,4 +177,4 @@ def test_a_standard_and_a_flat_bandwidth_together_are_refused():
     machine = load_yaml(find("npu", "configs")).data
     machine["memory"]["hbm"]["standard"] = "HBM2_2.0Gbps"
     with pytest.raises(InputError, match="either standard or bandwidth"):
-        archsim.run(machine, "llama-3-8b-decode")
+        archsim.run(machine, "llama-3-8b-decode", advice=False)

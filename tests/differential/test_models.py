@@ -20,9 +20,9 @@ def answer(report):
 
 @pytest.mark.parametrize(("hardware", "workload"), PAIRS)
 def test_engines_folded_and_exact_give_the_same_answer(hardware, workload):
-    folded = archsim.run(hardware, workload)
-    exact = archsim.run(hardware, workload, exact=True)
-    reference = archsim.run(hardware, workload, engine="simpy")
+    folded = archsim.run(hardware, workload, advice=False)
+    exact = archsim.run(hardware, workload, exact=True, advice=False)
+    reference = archsim.run(hardware, workload, engine="simpy", advice=False)
     assert answer(folded) == answer(exact) == answer(reference)
     assert folded.ops == exact.ops == reference.ops
     assert exact.manifest["steps_simulated"] == exact.manifest["steps"]
@@ -33,15 +33,15 @@ def test_engines_folded_and_exact_give_the_same_answer(hardware, workload):
 
 @pytest.mark.parametrize("workload", ["gpt2-small-prefill", "llama-3-8b-decode"])
 def test_the_reference_engine_agrees_without_folding_too(workload):
-    folded = archsim.run("npu", workload)
-    reference = archsim.run("npu", workload, engine="simpy", exact=True)
+    folded = archsim.run("npu", workload, advice=False)
+    reference = archsim.run("npu", workload, engine="simpy", exact=True, advice=False)
     assert answer(folded) == answer(reference)
 
 
 @pytest.mark.parametrize(("hardware", "workload"), PAIRS)
 def test_fidelities_order_as_they_must(hardware, workload):
     bound, analytic, tile, cycle = (
-        archsim.run(hardware, workload, fidelity=f).result["time_ps"]
+        archsim.run(hardware, workload, fidelity=f, advice=False).result["time_ps"]
         for f in ("bound", "analytic", "tile", "cycle")
     )
     assert bound <= analytic

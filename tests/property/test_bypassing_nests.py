@@ -128,7 +128,7 @@ def run(keep, *outer, rate="1 GB/s", latency="0 ns"):
         "model": {"layers": [{"name": "a", "m": 8, "n": 6, "k": 10}]},
         "dtypes": {"weights": "int8", "activations": "int8", "accumulators": "int32"},
     }
-    return archsim.run(hardware, work)
+    return archsim.run(hardware, work, advice=False)
 
 
 def test_a_stream_takes_the_memory_s_time_while_the_array_steps():

@@ -16,7 +16,7 @@ from archsim.testing.functional_cascade import Execution, execute_cascade
 KEYS_LOOP = 2  # place of the loop over blocks of keys in these nests
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(mapping=cascade_mappings())
 def test_every_mapping_computes_attention_and_moves_what_its_closed_form_says(mapping):
     entered = execute_cascade(mapping)

@@ -46,7 +46,7 @@ machines = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     case=st.one_of(gemms(), convs()),
     engine=machines,

@@ -81,7 +81,7 @@ def equal(pairs):
     return all(np.allclose(got, want, atol=1e-9) for got, want in pairs.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(layers())
 def test_regions_compute_what_their_ops_do_with_what_is_there_by_then(layer):
     try:

@@ -31,7 +31,7 @@ DESIGN = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(DESIGN, min_size=1, max_size=4))
 def test_any_designs_screened_together_have_the_answers_of_each_alone(designs):
     tasks = [replace(BASE, settings=one) for one in designs]
@@ -43,7 +43,7 @@ def test_any_designs_screened_together_have_the_answers_of_each_alone(designs):
         assert (here.status, here.metrics, here.error) == (alone.status, kept, alone.error)
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(DESIGN)
 def test_no_run_spends_less_than_the_least_energy(design):
     task = replace(BASE, settings=design)

@@ -156,7 +156,7 @@ def test_both_engines_time_a_nest_alike(case, hardware):
     assert len(times) == 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data(), case=st.one_of(small_gemms(), small_convs()))
 def test_any_nest_whose_operands_pass_the_buffer_runs_and_counts_its_closed_form(data, case):
     hardware = machine(sram="64 KiB", registers="4 KiB", rows=64, cols=64, count=64)

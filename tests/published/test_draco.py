@@ -42,7 +42,7 @@ def layer(hardware, name, batch):
         "dtypes": {"weights": "int16", "activations": "int16", "accumulators": "int16"},
         "phase": {"kind": "infer", "batch": batch},
     }
-    return archsim.run(hardware, work, fidelity="tile")
+    return archsim.run(hardware, work, fidelity="tile", advice=False)
 
 
 def test_every_row_of_the_table_is_exact():

@@ -70,7 +70,9 @@ def test_published_energies_come_back_with_their_slips(row):
     of, length = _fusemax.model(row), _fusemax.tokens(row)
     machine = _fusemax.machine(row["config"], of, length, "published")
     work = _fusemax.workload([_fusemax.attention(of, length)])
-    energy = archsim.run(machine, work, fidelity="analytic").result["metrics"]["energy_j"]["total"]
+    energy = archsim.run(machine, work, fidelity="analytic", advice=False).result["metrics"][
+        "energy_j"
+    ]["total"]
     assert energy == pytest.approx(float(row["energy_J"]), rel=1e-3)
 
 
@@ -89,7 +91,7 @@ def test_arrays_of_every_side_move_the_bytes_and_take_the_time_of_the_pareto_tab
         sides = (f"engines.array.rows={side}", f"engines.array.cols={side}",
                  f"engines.lanes.lanes={side}", f"memory.sram.capacity={size} B",
                  "memory.dram.capacity=1 PiB")  # fmt: skip
-        report = archsim.run("fusemax", work, set_=sides)
+        report = archsim.run("fusemax", work, set_=sides, advice=False)
         moved = report.result["traffic"]["dram"]["total_bytes"]
         if moved / (400 * 2**30) <= float(row["compute_1d_s"]):
             break

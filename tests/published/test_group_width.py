@@ -50,7 +50,7 @@ def measured(width):
         "transform": {"kind": "group_width", "width": width},
     }  # fmt: skip
     sides = [f"engines.array.{side}={SIDE}" for side in ("rows", "cols")]
-    ops = archsim.run("draco-16", workload, set_=sides, fidelity="analytic").ops
+    ops = archsim.run("draco-16", workload, set_=sides, fidelity="analytic", advice=False).ops
     products = [op for op in ops if op["op_class"] in ("conv", "fc")]
     cycles = sum(op["compute_cycles"] for op in products)
     used = sum(op["repeats"] * op["macs"] / op["compute_cycles"] for op in products)

@@ -93,7 +93,7 @@ def test_a_machine_and_a_layer_as_a_user_writes_them_follow_the_closed_forms(
         "model": {"layers": [{"name": "a", "m": m, "n": n, "k": k}]},
         "dtypes": {"weights": "int8", "activations": "int8", "accumulators": "int8"},
     }
-    (op,) = archsim.run(machine, work).ops
+    (op,) = archsim.run(machine, work, advice=False).ops
     want = closed_form({"dataflow": dataflow, "rows": rows, "cols": cols, "M": m, "N": n, "K": k})
     names = {"sram_ifmap_reads": "sram_in_reads", "sram_filter_reads": "sram_weight_reads"}
     assert {name: op[names.get(name, name)] for name in want} == want

@@ -23,7 +23,7 @@ def attention(graph, tokens, **config):
 
 
 def run(graph, tokens, **config):
-    return archsim.run("streaming", attention(graph, tokens, **config))
+    return archsim.run("streaming", attention(graph, tokens, **config), advice=False)
 
 
 def stream(graph, tokens, **config):

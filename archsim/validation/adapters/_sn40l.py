@@ -77,7 +77,9 @@ class Fused:
 def fused(work: dict[str, Any], set_: Sequence[str] = ()) -> Fused:
     """A workload the three ways, on one socket."""
     ways = ((UNFUSED, HOST), (HOST,), ())
-    found = [run(MACHINE, work, set_=(*way, *set_), fidelity="tile").result for way in ways]
+    found = [
+        run(MACHINE, work, set_=(*way, *set_), fidelity="tile", advice=False).result for way in ways
+    ]
     unfused, host, chip = (result["metrics"]["time_s"] for result in found)
     return Fused(unfused, host, chip, found[0]["launches"], found[1]["launches"])
 

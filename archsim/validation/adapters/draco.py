@@ -41,7 +41,7 @@ class Draco(Adapter):
         if row["layer"].startswith("pool"):
             # a pool has no filters for sets to share: nn-dataflow gives each set a channel
             hardware["mapping"][0]["dataflow"] = "row_stationary_groups"
-        report = run(hardware, work, set_=self.set_, fidelity="tile")
+        report = run(hardware, work, set_=self.set_, fidelity="tile", advice=False)
         return {"cycles": report.ops[0]["compute_cycles"]}
 
     def _layer(self, row: Row) -> Layer:

@@ -67,7 +67,7 @@ class FuSeConvRows(Adapter):
         if transform:
             workload["transform"] = transform
         hardware = _machine(broadcasts=transform is not None)
-        report = run(hardware, workload, set_=self.set_, fidelity="analytic")
+        report = run(hardware, workload, set_=self.set_, fidelity="analytic", advice=False)
         cycles = sum(op["compute_cycles"] for op in report.ops if op["op_class"] in TIMED)
         return cycles, int(report.result["model"]["parameters"])
 

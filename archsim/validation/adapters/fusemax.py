@@ -23,7 +23,7 @@ class FuseMax(Adapter):
         of, length = _fusemax.model(row), _fusemax.tokens(row)
         hardware = _fusemax.machine(row["config"], of, length)
         work = _fusemax.workload([_fusemax.attention(of, length)])
-        report = run(hardware, work, set_=self.set_, fidelity="tile")
+        report = run(hardware, work, set_=self.set_, fidelity="tile", advice=False)
         (op,) = report.ops
         time_s = report.result["metrics"]["time_s"]
         counted = report.result["traffic"]["dram"]["total_bytes"]

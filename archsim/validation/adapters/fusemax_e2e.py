@@ -20,7 +20,9 @@ class FuseMaxEndToEnd(Adapter):
         of, length = _fusemax.model(row), _fusemax.tokens(row)
         work = _fusemax.workload(_lines(of, length))
         flat, fused = (
-            run(_fusemax.machine(c, of, length), work, set_=self.set_, fidelity="tile").result
+            run(
+                _fusemax.machine(c, of, length), work, set_=self.set_, fidelity="tile", advice=False
+            ).result
             for c in ("flat", "binding")
         )
         energy = [r["metrics"]["energy_j"]["total"] for r in (fused, flat)]

@@ -91,7 +91,9 @@ class Gpt3Layer(Adapter):
     def _phase(self, phase: str) -> tuple[dict[str, float], dict[str, float]]:
         """Seconds by operator, and shares of the time by what devices do."""
         if phase not in self._known:
-            report = run(MACHINE, _workload(PHASES[phase]), set_=self.set_, fidelity="tile")
+            report = run(
+                MACHINE, _workload(PHASES[phase]), set_=self.set_, fidelity="tile", advice=False
+            )
             ps = {row["op"].removeprefix("layer/"): row["time_ps"] for row in report.ops}
             times = {name: sum(ps[op] for op in ops) / 1e12 for name, ops in OPERATORS.items()}
             self._known[phase] = times, report.result["breakdown"]

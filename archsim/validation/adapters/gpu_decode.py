@@ -33,6 +33,7 @@ class GpuDecode(Adapter):
             _gpu.attention_workload(row, line),
             set_=("engines.tensor.attention.warm_l2=true", *self.set_),
             fidelity="tile",
+            advice=False,
         )
         return {"latency_us": report.result["time_ps"] / 1e6}
 

@@ -22,7 +22,13 @@ class GpuGemm(Adapter):
 
     def run(self, row: Row) -> dict[str, float]:
         """One product through the same call that users make."""
-        report = run(_gpu.machine(row["gpu"]), self._workload(row), set_=self.set_, fidelity="tile")
+        report = run(
+            _gpu.machine(row["gpu"]),
+            self._workload(row),
+            set_=self.set_,
+            fidelity="tile",
+            advice=False,
+        )
         return {"latency_us": report.result["time_ps"] / 1e6}
 
     def label(self, row: Row) -> str:

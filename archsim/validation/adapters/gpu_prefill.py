@@ -25,6 +25,7 @@ class GpuPrefill(Adapter):
             self._workload(row),
             set_=("placement.activations=[hbm]", *self.set_),
             fidelity="tile",
+            advice=False,
         )
         return {"latency_us": report.result["time_ps"] / 1e6}
 

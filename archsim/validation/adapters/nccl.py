@@ -37,6 +37,7 @@ class Nccl(Adapter):
             self._workload(row, devices),
             set_=(f"interconnect.node.devices={devices}", *self.set_),
             fidelity="tile",
+            advice=False,
         )
         return {"latency_us": report.result["time_ps"] / 1e6}
 

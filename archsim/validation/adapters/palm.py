@@ -97,6 +97,7 @@ class Palm(Adapter):
             _workload(row, phase, chips),
             set_=(f"interconnect.ici.dims={list(POD[chips])}", *self.set_),
             fidelity="tile",
+            advice=False,
         ).result
         self._shares = result["breakdown"]
         return float(result["time_ps"]) / 1e12

@@ -35,7 +35,9 @@ class ScaleSim(Adapter):
 
     def run(self, row: Row) -> dict[str, float]:
         """One layer through the same call that users make."""
-        report = run(self._hardware(row), self._workload(row), set_=self.set_, fidelity="tile")
+        report = run(
+            self._hardware(row), self._workload(row), set_=self.set_, fidelity="tile", advice=False
+        )
         op = report.ops[0]
         return {
             "compute_cycles": op["compute_cycles"],

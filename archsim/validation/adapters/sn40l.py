@@ -128,6 +128,7 @@ class Sn40l(Adapter):
         report = run(
             _sn40l.MACHINE, EXPERT, set_=(*far, *self.set_),
             phase=DECODE, batch=1, context=1, fidelity="tile",
+            advice=False,
         )  # fmt: skip
         return float(report.result["staging"]["busy_s"])
 
@@ -136,6 +137,7 @@ class Sn40l(Adapter):
         held = run(
             "a100", EXPERT, set_=(f"memory.hbm.capacity={DGX_MEMORY}", *self.set_),
             phase=DECODE, batch=1, context=1, fidelity="analytic",
+            advice=False,
         ).result["placement"]["tiers"][0]  # fmt: skip
         each = DGX_GPUS * held["capacity_bytes"] // held["held_bytes"]["weights"]
         return -(-EXPERTS // int(each))

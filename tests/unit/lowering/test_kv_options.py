@@ -228,7 +228,7 @@ OPTIONS = {
 @pytest.mark.parametrize("changes", [{}, {"mla": MLA}], ids=["heads", "latent"])
 def test_every_option_runs_whole_on_a_machine(name, hardware, changes):
     kv = {**OPTIONS[name], **({"v_bits": 4} if changes and name == "formats" else {})}
-    result = api.run(hardware, workload(kv, **changes).to_data()).result
+    result = api.run(hardware, workload(kv, **changes).to_data(), advice=False).result
     assert result["time_ps"] >= result["bound_ps"] > 0
 
 
@@ -245,7 +245,7 @@ def test_every_option_runs_whole_on_a_machine(name, hardware, changes):
 def test_a_machine_reads_of_the_cache_what_is_said_to_the_byte(hardware, kv, read):
     wide = {"hidden": 256, "head_dim": 64}
     work = workload(kv, {"kind": "decode", "batch": 4, "context": 512}, **wide)
-    (memory,) = api.run(hardware, work.to_data()).result["traffic"].values()
+    (memory,) = api.run(hardware, work.to_data(), advice=False).result["traffic"].values()
     assert memory["kv_cache_read_bytes"] == read * lower(work).facts["kv_bytes_per_token"]
 
 

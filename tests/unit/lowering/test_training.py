@@ -95,7 +95,13 @@ def test_backward_blocks_repeat_and_hand_the_gradient_down():
 @pytest.mark.parametrize("hardware", ["npu", "h100", "tpu-v4"])
 def test_a_step_runs_and_its_bytes_are_accounted_for(hardware):
     run = api.run(
-        hardware, "gpt2-small", phase="train", batch=BATCH, tokens=TOKENS, fidelity="tile"
+        hardware,
+        "gpt2-small",
+        phase="train",
+        batch=BATCH,
+        tokens=TOKENS,
+        fidelity="tile",
+        advice=False,
     ).result
     trained = graph("gpt2-small")
     (moved,) = run["traffic"].values()
@@ -111,7 +117,9 @@ def test_what_is_saved_counts_against_the_capacity():
 
     settings = ["memory.hbm.capacity=30 GiB"]
     with pytest.raises(Infeasible) as caught:
-        api.run("npu", "llama-3-8b", phase="train", batch=1, tokens=2048, set_=settings)
+        api.run(
+            "npu", "llama-3-8b", phase="train", batch=1, tokens=2048, set_=settings, advice=False
+        )
     assert caught.value.diagnostics[0].message == (
         "llama-3-8b needs 39.43 GiB, hbm holds 30.00 GiB (short by 9.43 GiB)"
     )
@@ -126,13 +134,16 @@ def test_what_is_saved_spills_to_the_next_memory_with_the_activations():
     run = api.run(
         "npu-flash", "gpt2-small", phase="train", batch=8, tokens=512, fidelity="analytic",
         set_=["memory.hbm.capacity=1 GiB"],
+        advice=False,
     ).result  # fmt: skip
     assert run["traffic"]["host"]["saved_written_bytes"] > 0
     assert run["traffic"]["host"]["gradient_written_bytes"] > 0
 
 
 def test_a_run_of_another_phase_lists_nothing_of_training():
-    run = api.run("npu", "gpt2-small", phase="decode", context=128, fidelity="analytic").result
+    run = api.run(
+        "npu", "gpt2-small", phase="decode", context=128, fidelity="analytic", advice=False
+    ).result
     assert not [key for key in run["traffic"]["hbm"] if key.startswith(("saved", "gradient"))]
 
 

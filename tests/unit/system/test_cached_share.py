@@ -36,7 +36,7 @@ def run(policy=None, of="weights", hbm="160 MiB", interconnect=None):
     made["memory"]["hbm"]["capacity"] = hbm
     made["interconnect"] = interconnect or {}
     made["placement"] = {"residency": [{"of": of, "policy": policy}]} if policy else {}
-    return archsim.run(made, "gpt2-small", **DECODE).result
+    return archsim.run(made, "gpt2-small", **DECODE, advice=False).result
 
 
 def chain(repeats, sizes):
@@ -78,7 +78,7 @@ def test_a_rule_without_tensors_is_told():
     rules = (ResidencyRule(of="weights", policy="lru"), ResidencyRule(of="nothing*", policy="lru"))
     assert idle_rules(rules, chain(1, {"w": 1})) == [1]
     made = copy.deepcopy(MACHINE) | {"placement": {"residency": [{"of": "x*", "policy": "lru"}]}}
-    report = archsim.run(made, "gpt2-small", **DECODE)
+    report = archsim.run(made, "gpt2-small", **DECODE, advice=False)
     assert "W204 placement.residency[0] never matched an op of this workload" in report.warnings
 
 

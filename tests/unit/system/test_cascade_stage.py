@@ -23,7 +23,7 @@ def work(batch=4, heads=2, dim=64, tokens=2048, **more):
 
 def run(machine, dataflow, workload, *more, **options):
     rule = (f"mapping[0].dataflow={dataflow}", *more)
-    return archsim.run(machine, workload, set_=rule, **options)
+    return archsim.run(machine, workload, set_=rule, **options, advice=False)
 
 
 def mapped(machine, dataflow, workload, *more):
@@ -140,7 +140,7 @@ def test_options_of_a_cascade_that_nothing_heard_are_named():
 def test_a_cascade_of_a_rule_whose_dataflow_is_none_is_named():
     rules = [{"ops": "attention", "dataflow": "flash_attention", "cascade": {"query_rows": 512}}]
     machine = {"extends": "npu", "mapping": rules}
-    assert archsim.run(machine, work(), fidelity="analytic").warnings == [
+    assert archsim.run(machine, work(), fidelity="analytic", advice=False).warnings == [
         "W101 mapping[0].cascade has no effect: ops/attn.score is mapped by flash_attention, which "
         "is no cascade"
     ]
@@ -155,7 +155,7 @@ def test_options_of_a_cascade_may_stand_in_a_rule_of_their_own_and_are_of_its_en
     machine, asked = {"extends": "fusemax", "mapping": rules}, work(tokens=4096, causal=False)
     mapping = api.place_only(machine, asked).blocks[0].stages[0].mapping
     assert mapping.traffic()["k"] == 8 * mapping.traffic()["q"]
-    assert archsim.run(machine, asked, fidelity="analytic").warnings == [
+    assert archsim.run(machine, asked, fidelity="analytic", advice=False).warnings == [
         "W204 mapping[1] never matched an op of this workload"
     ]
 

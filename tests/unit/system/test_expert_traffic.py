@@ -36,27 +36,32 @@ def workload(batch, routing):
 def test_weights_read_are_those_of_experts_with_tokens(machine, routing, batch):
     data = workload(batch, routing)
     graph = lower(load_workload(data)[0])
-    result = api.run(machine, data).result
+    result = api.run(machine, data, advice=False).result
     (traffic,) = result["traffic"].values()
     assert traffic["weight_read_bytes"] == graph.read_bytes(Role.WEIGHT)
     assert graph.read_bytes(Role.WEIGHT) < graph.stored_bytes(Role.WEIGHT)
 
 
 def test_layers_counted_are_layers_simulated():
-    folded, exact = (api.run("npu", workload(7, {}), exact=e).result for e in (False, True))
+    folded, exact = (
+        api.run("npu", workload(7, {}), exact=e, advice=False).result for e in (False, True)
+    )
     assert folded["time_ps"] == exact["time_ps"]
     assert folded["traffic"] == exact["traffic"]
 
 
 def test_another_seed_touches_other_experts():
     found = {
-        api.run("npu", workload(7, {}), seed=s, fidelity="bound").result["bound_ps"]
+        api.run("npu", workload(7, {}), seed=s, fidelity="bound", advice=False).result["bound_ps"]
         for s in range(6)
     }
     assert len(found) > 1
 
 
 def test_both_engines_agree_on_experts():
-    found = [api.run("npu", workload(7, {}), engine=e).result for e in ("compiled", "simpy")]
+    found = [
+        api.run("npu", workload(7, {}), engine=e, advice=False).result
+        for e in ("compiled", "simpy")
+    ]
     assert found[0]["time_ps"] == found[1]["time_ps"]
     assert found[0]["stalls"] == found[1]["stalls"]

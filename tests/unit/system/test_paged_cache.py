@@ -35,7 +35,7 @@ def run(rule=None, hbm="300 MiB", layout=None, **phase):
         made["placement"]["kv_pages"] = rule
     if layout:
         made["layout"] = {"kv_cache": layout}
-    return archsim.run(made, "gpt2-small", **(phase or DECODE)).result
+    return archsim.run(made, "gpt2-small", **(phase or DECODE), advice=False).result
 
 
 def held(result):
@@ -88,4 +88,4 @@ def test_mixed_phases_are_refused():
     made = copy.deepcopy(MACHINE)
     made["placement"]["kv_pages"] = {}
     with pytest.raises(Unsupported, match="does not fall into pages of one sequence each"):
-        archsim.run(made, work)
+        archsim.run(made, work, advice=False)

@@ -86,14 +86,14 @@ def test_a_layer_that_fits_is_one_region_and_one_launch():
         assert len(region.ops) == LAYER_OPS
         assert sum(op.units for op in region.ops) == region.units
         assert region.memory_used <= region.memory_units
-        result = archsim.run(machine(), work(*phase), fidelity="tile").result
+        result = archsim.run(machine(), work(*phase), fidelity="tile", advice=False).result
         assert result["launches"] == 2 + 2  # embedding, two layers, head
 
 
 def test_without_fusion_every_op_is_a_launch_and_moves_what_it_reads_and_writes():
     hardware = machine() | {"mapping": [{"ops": "*", "fuse": "none"}]}
     fused, alone = (
-        archsim.run(m, work("prefill", 1, 128), fidelity="tile").result
+        archsim.run(m, work("prefill", 1, 128), fidelity="tile", advice=False).result
         for m in (machine(), hardware)
     )
     assert alone["launches"] == 1 + 2 * LAYER_OPS + 2
@@ -102,7 +102,7 @@ def test_without_fusion_every_op_is_a_launch_and_moves_what_it_reads_and_writes(
 
 def test_a_fused_layer_moves_its_weights_its_cache_and_the_residual_stream_once():
     tokens, hidden = 128, 2 * 256
-    result = archsim.run(machine(), work("prefill", 1, tokens), fidelity="tile")
+    result = archsim.run(machine(), work("prefill", 1, tokens), fidelity="tile", advice=False)
     row = next(op for op in result.ops if op["op"] == "layer/attn_norm")
     cache = 2 * tokens * hidden  # keys and values
     assert row["dram_weight_bytes"] == 2 * (WEIGHTS + cache)
@@ -147,24 +147,30 @@ def test_one_token_passes_weights_through_and_many_tokens_hold_them():
 
 def test_a_fused_decode_keeps_memory_busy_but_for_launches_and_the_last_ops():
     decode = {"phase": "decode", "batch": 1, "context": 2048, "fidelity": "tile"}
-    result = archsim.run("sn40l-fabric", "llama-2-7b", **decode).result
+    result = archsim.run("sn40l-fabric", "llama-2-7b", **decode, advice=False).result
     busy = result["traffic"]["hbm"]["total_bytes"] / (0.85 * 1.8e12)
     launches = result["launches"] * 3e-6
     assert busy + launches <= result["metrics"]["time_s"] <= 1.03 * busy + launches
 
 
 def test_the_mask_is_left_out_where_a_whole_attention_is_in_one_region():
-    fused = archsim.run(machine(), work("prefill", 1, 128), fidelity="tile").result["counts"]
+    fused = archsim.run(machine(), work("prefill", 1, 128), fidelity="tile", advice=False).result[
+        "counts"
+    ]
     hidden = fused["skipped.macs"] / (2 * 2 * 4 * 128 * 128 * 64)  # of layers, products, heads
     assert 0.4 < hidden < 0.5  # all but the tiles on the diagonal
     hardware = machine() | {"mapping": [{"ops": "*", "fuse": "none"}]}
-    alone = archsim.run(hardware, work("prefill", 1, 128), fidelity="tile").result["counts"]
+    alone = archsim.run(hardware, work("prefill", 1, 128), fidelity="tile", advice=False).result[
+        "counts"
+    ]
     assert "skipped.macs" not in alone
 
 
 def test_the_chip_launches_faster_than_the_host_by_the_difference_a_launch():
     host, chip = (
-        archsim.run(machine(orchestration=who), work("decode", 1, 64), fidelity="tile").result
+        archsim.run(
+            machine(orchestration=who), work("decode", 1, 64), fidelity="tile", advice=False
+        ).result
         for who in ("host", "hardware")
     )
     assert host["launches"] == chip["launches"] == 4
@@ -173,8 +179,8 @@ def test_the_chip_launches_faster_than_the_host_by_the_difference_a_launch():
 
 def test_a_machine_whose_ops_a_sequencer_feeds_launches_nothing():
     decode = {"phase": "decode", "batch": 1, "context": 64, "fidelity": "analytic"}
-    assert archsim.run("npu", "gpt2-small", **decode).result["launches"] == 0
-    kernels = archsim.run("a100", "gpt2-small", **decode).result["launches"]
+    assert archsim.run("npu", "gpt2-small", **decode, advice=False).result["launches"] == 0
+    kernels = archsim.run("a100", "gpt2-small", **decode, advice=False).result["launches"]
     assert kernels > 12 * 5  # joined ops are launched with their neighbour
 
 
@@ -206,7 +212,7 @@ def test_a_rule_that_asks_for_regions_where_there_are_none_is_named():
     rule = [{"ops": "layer/*", "fuse": "region"}]
     for name, heard in (("npu", False), ("sn40l-fabric", True)):
         hardware = api.load_hardware(name).to_data() | {"mapping": rule}
-        report = archsim.run(hardware, work("decode", 1, 64), fidelity="analytic")
+        report = archsim.run(hardware, work("decode", 1, 64), fidelity="analytic", advice=False)
         text = (
             "W101 mapping[0].fuse: region has no effect: array is no spatial_pipeline, and fuses "
             "as elementwise"
@@ -216,7 +222,9 @@ def test_a_rule_that_asks_for_regions_where_there_are_none_is_named():
 
 def test_options_of_tiles_that_no_region_listens_to_are_named():
     rule = {"ops": "*", "dataflow": "weight_stationary", "objective": "latency"}
-    report = archsim.run(machine() | {"mapping": [rule]}, work("decode", 1, 64), fidelity="tile")
+    report = archsim.run(
+        machine() | {"mapping": [rule]}, work("decode", 1, 64), fidelity="tile", advice=False
+    )
     why = "fabric runs its ops as regions, with tiles of their own"
     assert report.warnings == [
         f"W101 mapping[0].{option} has no effect: {why}" for option in ("dataflow", "objective")

@@ -28,7 +28,7 @@ def chain(length: int) -> dict[str, Any]:
 
 def held(length: int, capacity: str) -> int:
     set_ = (f"memory.hbm.capacity={capacity}", 'mapping=[{ops: "*", fuse: none}]')
-    found = api.run("tpu-v4", chain(length), set_=set_, fidelity="analytic")
+    found = api.run("tpu-v4", chain(length), set_=set_, fidelity="analytic", advice=False)
     tier = found.result["placement"]["tiers"][0]
     return int(tier["held_bytes"]["activations"])
 

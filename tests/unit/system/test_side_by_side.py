@@ -42,7 +42,7 @@ def machine(*, dispatch: bool = True, **more: Any) -> dict[str, Any]:
 
 
 def time_ps(hardware: Any, workload: Any, **options: Any) -> int:
-    return int(api.run(hardware, workload, **options).result["time_ps"])
+    return int(api.run(hardware, workload, **options, advice=False).result["time_ps"])
 
 
 def test_two_networks_on_two_arrays_take_little_longer_than_one() -> None:
@@ -57,25 +57,25 @@ def test_two_networks_on_one_array_take_about_as_long_as_one_after_the_other() -
 
 @pytest.mark.parametrize("fidelity", ["tile", "cycle"])
 def test_both_engines_give_the_same_answer(fidelity: str) -> None:
-    first = api.run(machine(), both(2, 3), fidelity=fidelity)
-    second = api.run(machine(), both(2, 3), fidelity=fidelity, engine="simpy")
+    first = api.run(machine(), both(2, 3), fidelity=fidelity, advice=False)
+    second = api.run(machine(), both(2, 3), fidelity=fidelity, engine="simpy", advice=False)
     assert first.result == second.result
 
 
 def test_banks_are_simulated_for_networks_that_run_at_once() -> None:
-    report = api.run("npu-hbm2", both(2, 2))
+    report = api.run("npu-hbm2", both(2, 2), advice=False)
     assert report.result["banks"]
 
 
 def test_operations_are_those_of_all_networks() -> None:
-    alone = api.run(machine(), network("one", 4)).result["counts"]["mac.bf16"]
-    assert api.run(machine(), both(4, 8)).result["counts"]["mac.bf16"] == 3 * alone
+    alone = api.run(machine(), network("one", 4), advice=False).result["counts"]["mac.bf16"]
+    assert api.run(machine(), both(4, 8), advice=False).result["counts"]["mac.bf16"] == 3 * alone
 
 
 def test_repeated_layers_are_counted_once_in_the_table_of_ops() -> None:
     networks = {"a": "bert-base-encode", "b": network("two", 1)}
     data = {"schema": "archsim.workload/1", "name": "x", "model": {"networks": networks}}
-    rows = api.run("npu", data, fidelity="tile").ops
+    rows = api.run("npu", data, fidelity="tile", advice=False).ops
     assert {r["op"]: r["repeats"] for r in rows}["a.layer/attn.qkv"] == 12
 
 
@@ -96,7 +96,7 @@ def test_data_from_further_memories_are_refused_with_the_way_out() -> None:
         "model": {"networks": {"a": "mixtral-8x7b-decode", "b": network("two", 1)}},
     }  # fmt: skip
     with pytest.raises(Unsupported) as caught:
-        api.run("npu-host", data)
+        api.run("npu-host", data, advice=False)
     assert caught.value.message == (
         "both runs networks at once, and their data come from further memories"
     )

@@ -56,7 +56,9 @@ def planned(hardware, workload=None):
 
 
 def result(hardware, workload=None, **options):
-    return archsim.run(hardware, "gpt2-small", **(workload or DECODE), **options).result
+    return archsim.run(
+        hardware, "gpt2-small", **(workload or DECODE), **options, advice=False
+    ).result
 
 
 def test_what_fits_the_fastest_memory_lies_there_and_the_slower_one_changes_nothing():
@@ -267,7 +269,7 @@ def test_energy_of_each_memory_has_its_own_rows():
 
 
 def test_ops_say_how_many_bytes_passed_each_memory():
-    report = archsim.run(machine(hbm="64 MiB"), "gpt2-small", **DECODE)
+    report = archsim.run(machine(hbm="64 MiB"), "gpt2-small", **DECODE, advice=False)
     traffic = report.result["traffic"]
     for name in ("hbm", "ddr"):
         assert sum(row[f"{name}_bytes"] for row in report.ops) == traffic[name]["total_bytes"]
@@ -294,5 +296,5 @@ def test_an_unknown_energy_table_is_refused_at_its_line(tmp_path):
     file.write_text(dump_yaml({**machine(), "energy": {"table": "9nm"}}))
     line = file.read_text().splitlines().index("energy:") + 2
     with pytest.raises(InputError) as refused:
-        archsim.run(str(file), "gpt2-small", **DECODE)
+        archsim.run(str(file), "gpt2-small", **DECODE, advice=False)
     assert [(d.code, d.line) for d in refused.value.diagnostics] == [("E108", line)]

@@ -19,7 +19,7 @@ def work(weights="bf16", k=4096, **more):
 
 
 def run(hardware, workload, fidelity="tile"):
-    return archsim.run(hardware, workload, fidelity=fidelity)
+    return archsim.run(hardware, workload, fidelity=fidelity, advice=False)
 
 
 def counts(report):
