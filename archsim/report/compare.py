@@ -10,10 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from math import isclose
+from string import ascii_uppercase
 from typing import Any, Final
 
 from archsim.core.errors import InputError
+from archsim.core.units import format_si
+from archsim.core.yamlread import value_text
 from archsim.report.explain import leaves
+from archsim.report.formulas import unit_of
+from archsim.report.quantity import PREFIXED, with_unit
+from archsim.report.verdict import unadvised
 
 SCHEMA: Final = "archsim.compare/1"
 RESULT: Final = "archsim.result/1"
@@ -32,12 +38,14 @@ class Compared:
         result: the content of its `result.json`.
         settings: values of its machine and workload as simulated, by dotted path.
         text: of `result.json`.
+        typed: the command that made it, where it is known.
     """
 
     name: str
     result: Mapping[str, Any]
     settings: Mapping[str, Any]
     text: str
+    typed: str = ""
 
 
 def compare(runs: Sequence[Compared]) -> dict[str, Any]:
@@ -48,7 +56,7 @@ def compare(runs: Sequence[Compared]) -> dict[str, Any]:
         the first; `differences`, one for each run after the first.
 
     Raises:
-        InputError: E204 for a result of another version, E704 for one at fidelity bound.
+        InputError: E204 for a result of another version, E708 for one at fidelity bound.
     """
     for run in runs:
         _check(run)
@@ -77,7 +85,7 @@ def _check(run: Compared) -> None:
     if run.result["fidelity"] == "bound":
         raise InputError(
             f"{run.name} is a run at fidelity bound, which says not where its time goes",
-            code="E704", help="run at fidelity analytic, tile or cycle",
+            code="E708", help="run at fidelity analytic, tile or cycle",
         )  # fmt: skip
 
 
@@ -165,13 +173,22 @@ def _settings(first: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Ro
 def first_difference(first: Compared, other: Compared) -> tuple[str, Any, Any] | None:
     """Path and both values of the first place where two results differ; None for the same bytes.
 
-    Hashes of inputs and of the run come last: where they differ alone, only descriptions do.
+    Hashes of inputs and of the run come last: where they differ alone, only descriptions do. What
+    to change first is left out where one of them was not asked for it, as designs of studies are.
     """
     if first.text == other.text:
         return None
-    a, b = ({k: v for k, v in one.result.items() if k not in HASHED} for one in (first, other))
-    whole = ("the text, though no value", "", "")
-    return _unlike(a, b) or _unlike(first.result, other.result) or whole
+    alone = advised_alone(first, other) is not None
+    both = [unadvised(run.result) if alone else run.result for run in (first, other)]
+    a, b = ({k: v for k, v in one.items() if k not in HASHED} for one in both)
+    whole = None if alone else ("the text, though no value", "", "")
+    return _unlike(a, b) or _unlike(both[0], both[1]) or whole
+
+
+def advised_alone(first: Compared, other: Compared) -> Compared | None:
+    """The one of two runs that says what to change first, where the other does not."""
+    asked = [run for run in (first, other) if "advice" in run.result]
+    return asked[0] if len(asked) == 1 else None
 
 
 def _unlike(a: Any, b: Any, path: str = "") -> tuple[str, Any, Any] | None:
@@ -205,3 +222,32 @@ def outside(first: Compared, other: Compared, tolerance: float) -> list[tuple[st
 
 def _distance(a: float | None, b: float | None) -> float:
     return abs(b / a - 1) if a and b is not None else float("inf")
+
+
+def shown(metric: str, value: float | None) -> str:
+    """A value with a prefix where its name ends in a unit that takes one."""
+    if value is None:
+        return "-"
+    return with_unit(metric, value) if unit_of(metric) in (*PREFIXED, "B") else f"{value:.4g}"
+
+
+def said(value: Any) -> str:
+    """A value of a setting as users write it; of a setting that is not there, nothing."""
+    return "nothing" if value is None else value_text(value)
+
+
+def letters(count: int) -> list[str]:
+    """Names of runs in their order: A to Z, then AA to AZ, and so on."""
+    found = []
+    for i in range(count):
+        name, left = "", i + 1
+        while left:
+            left, digit = divmod(left - 1, len(ascii_uppercase))
+            name = ascii_uppercase[digit] + name
+        found.append(name)
+    return found
+
+
+def signed(value: float, unit: str) -> str:
+    """A difference with its sign and a prefix."""
+    return ("+" if value > 0 else "") + format_si(value, unit)

@@ -7,12 +7,13 @@ is, light and dark, is theirs to know.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from archsim.report.style import Rows
 
+REST = "other"
 Word = Literal["ink", "mute", "pale"]
 Shade = int | Word
 """A number of the palette, or: ink of text and lines, grey of what matters less, grey of ground."""
@@ -94,6 +95,57 @@ class Tiles:
     names: Sequence[str]
     values: Sequence[float]
     hover: Sequence[str] = ()
+
+
+def stacked(
+    rows: Rows, along: str, by: str, most: int, hover: Callable[[str, str, float], str]
+) -> tuple[list[str], list[Bars]]:
+    """Bars stacked by what their shares are spent on, the largest of both first.
+
+    Args:
+        rows: with `share_pct`.
+        along: column of what has a bar.
+        by: column of what a bar is divided by.
+        most: series that colours tell apart; the rest are one.
+        hover: text of a bar's name, a series and its share.
+
+    Returns:
+        Names of the bars, and the series.
+    """
+    names, parts = (_largest(rows, column) for column in (along, by))
+    own, marks = parts[:most], []
+    for i, part in enumerate([*own, *([REST] if len(parts) > len(own) else [])]):
+        share = [
+            sum(r["share_pct"] for r in rows if r[along] == name
+                and (r[by] == part or (part == REST and r[by] not in own)))
+            for name in names
+        ]  # fmt: skip
+        texts = [hover(name, part, value) for name, value in zip(names, share, strict=True)]
+        marks.append(Bars(part, names, share, "mute" if part == REST else i, texts))
+    return names, marks
+
+
+def _largest(rows: Rows, column: str) -> list[str]:
+    """Values of a column, the one with the largest share first."""
+    total: dict[str, float] = {}
+    for row in rows:
+        total[row[column]] = total.get(row[column], 0.0) + row["share_pct"]
+    return sorted(total, key=lambda name: (-total[name], name))
+
+
+def cut(name: str, most: int) -> str:
+    """A name that is too long for an axis: its end, or in two lines where it says more after `: `.
+
+    Args:
+        name: of a path, whose end tells more; what it says comes after the first `: `.
+        most: characters of a line.
+    """
+    if len(name) <= most:
+        return name
+    head, _, tail = name.partition(": ")
+    head = head if len(head) <= most else f"…{head[1 - most :]}"
+    tail = tail if len(tail) <= most else f"{tail[: most - 1]}…"
+    return f"{head}\n{tail}" if tail else head
 
 
 Mark = Bars | Line | Points | Tiles

@@ -6,7 +6,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archsim.report import style
-from archsim.report.figure_chart import Axis, Bars, Chart, Figure, Line, Points, Shade, Tiles
+from archsim.report.figure_chart import (
+    Axis,
+    Bars,
+    Chart,
+    Figure,
+    Line,
+    Points,
+    Shade,
+    Tiles,
+    cut,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +28,7 @@ HATCHES = ("", "///", "", "\\\\\\", "", "xxx", "", "---")  # every other one: qu
 WORDS = {"ink": style.INK, "mute": style.MUTE, "pale": style.PALE}
 SYMBOLS = {"star": "*", "cross": "x"}
 NAMED = 0.01  # share of a treemap that has room for its name
+LONG = 40  # characters of a name on an axis that leave its figure room
 BAR = 0.72  # of the room that a bar has
 
 
@@ -28,6 +39,8 @@ def painter(figure: Figure) -> Paint:
 
 def _paint(chart: Chart, ax: Axes, _: Rows) -> None:
     left: dict[str, float] = {}
+    if chart.y.names:
+        ax.barh(list(chart.y.names), [0] * len(chart.y.names))  # categories, in their order
     for i, mark in enumerate(chart.marks):
         match mark:
             case Bars():
@@ -47,7 +60,6 @@ def _paint(chart: Chart, ax: Axes, _: Rows) -> None:
 def _bars(ax: Axes, mark: Bars, left: dict[str, float], i: int) -> None:
     starts = mark.starts or [left.get(name, 0.0) for name in mark.names]
     hatch = HATCHES[mark.shade % len(HATCHES)] if isinstance(mark.shade, int) else ""
-    ax.barh(list(mark.names), [0] * len(mark.names))  # names of the axis, in their order
     drawn = [b for b in zip(mark.names, mark.values, starts, strict=True) if b[1]]
     names, values, lefts = zip(*drawn, strict=True) if drawn else ((), (), ())
     ax.barh(
@@ -150,6 +162,7 @@ def _axis(ax: Any, way: str, axis: Axis) -> None:
         getattr(ax, f"set_{way}lim")(axis.low, axis.high)
     if axis.names and way == "y":
         ax.set_ylim(len(axis.names) - 0.4, -0.6)
+        ax.set_yticks(range(len(axis.names)), [cut(name, LONG) for name in axis.names])
     if axis.ticks:
         places, texts = zip(*axis.ticks, strict=True)
         turn = {"rotation": 30, "ha": "right"} if way == "x" and len(texts) > 4 else {}

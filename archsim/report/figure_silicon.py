@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from archsim.core.units import format_bytes, format_si
-from archsim.report.figure_chart import Axis, Bars, Chart, Figure, Tiles
+from archsim.report.figure_chart import Axis, Bars, Chart, Figure, Tiles, stacked
 from archsim.report.model import Report
 from archsim.report.style import Rows
 
 LEAST_SHARE = 1e-3  # of the total; smaller parts are in the data and not in the drawing
 MOST_ACTIONS = 9
 BAR_IN, ROOM_IN = 0.19, 0.5
-REST = "other"
 
 
 def occupancy(report: Report) -> Figure | None:
@@ -50,20 +49,11 @@ def energy(report: Report) -> Figure | None:
     shown = [r for r in rows if r["energy_j"] >= LEAST_SHARE * total > 0]
     if not shown:
         return None
-    parts = list(dict.fromkeys(r["component"] for r in shown))
-    parts.sort(key=lambda name: -sum(r["energy_j"] for r in shown if r["component"] == name))
-    actions = list(dict.fromkeys(r["action"] for r in shown))
-    actions.sort(key=lambda name: -sum(r["energy_j"] for r in shown if r["action"] == name))
-    named, marks = actions[:MOST_ACTIONS], []
-    for i, action in enumerate([*named, *([REST] if len(actions) > len(named) else [])]):
-        share = [
-            sum(r["share_pct"] for r in shown if r["component"] == part
-                and (r["action"] == action or (action == REST and r["action"] not in named)))
-            for part in parts
-        ]  # fmt: skip
-        hover = [f"{part}, {action}: {format_si(s / 100 * total, 'J')}, {s:.3g} %"
-                 for part, s in zip(parts, share, strict=True)]  # fmt: skip
-        marks.append(Bars(action, parts, share, "mute" if action == REST else i, hover))
+
+    def hover(part: str, action: str, share: float) -> str:
+        return f"{part}, {action}: {format_si(share / 100 * total, 'J')}, {share:.3g} %"
+
+    parts, marks = stacked(shown, "component", "action", MOST_ACTIONS, hover)
     part = sum(r["share_pct"] for r in shown if r["component"] == parts[0])
     return Figure(
         "energy", "Where the energy goes",

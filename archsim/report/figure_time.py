@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from archsim.core.units import PS_PER_S, format_si
-from archsim.report.figure_chart import Axis, Bars, Chart, Figure
+from archsim.report.figure_chart import REST, Axis, Bars, Chart, Figure, stacked
 from archsim.report.model import Report
 from archsim.report.style import Rows
 
 LEAST_SHARE = 5e-4  # of the time; what takes less has no bar
 MOST_REASONS = 8  # that colours tell apart; the rest are one series
 BAR_IN, ROOM_IN = 0.17, 0.5  # of a bar with its gap; of the axis
-REST = "other"
 STATES = {"busy": "busy", "stall_in": "waits for input", "stall_out": "waits for room",
           "stall_shared": "waits for a turn", "idle": "idle"}  # fmt: skip
 
@@ -21,18 +20,10 @@ def by_class(report: Report) -> Figure | None:
     shown = [r for r in rows if r["share_pct"] >= 100 * LEAST_SHARE]
     if not shown:
         return None
-    classes, reasons = (_largest(shown, key) for key in ("op_class", "reason"))
-    named = reasons[:MOST_REASONS]
-    marks = []
-    for i, reason in enumerate([*named, *([REST] if len(reasons) > len(named) else [])]):
-        mine = [
-            sum(r["share_pct"] for r in shown if r["op_class"] == name
-                and (r["reason"] == reason or (reason == REST and r["reason"] not in named)))
-            for name in classes
-        ]  # fmt: skip
-        hover = [f"{name}: {reason} {share:.3g} % of the time"
-                 for name, share in zip(classes, mine, strict=True)]  # fmt: skip
-        marks.append(Bars(reason, classes, mine, "mute" if reason == REST else i, hover))
+    classes, marks = stacked(
+        shown, "op_class", "reason", MOST_REASONS,
+        lambda name, reason, share: f"{name}: {reason} {share:.3g} % of the time",
+    )  # fmt: skip
     chart = Chart(tuple(marks), x=Axis("Share of the critical path [%]"),
                   y=Axis(names=tuple(classes)), legend="spent on")  # fmt: skip
     first = classes[0]
@@ -89,11 +80,3 @@ def units(report: Report) -> Figure | None:
               y=Axis(names=tuple(names))),
         ROOM_IN + BAR_IN * len(names),
     )  # fmt: skip
-
-
-def _largest(rows: Rows, key: str) -> list[str]:
-    """Values of a column, the one with the largest share first."""
-    total: dict[str, float] = {}
-    for row in rows:
-        total[row[key]] = total.get(row[key], 0.0) + row["share_pct"]
-    return sorted(total, key=lambda name: (-total[name], name))

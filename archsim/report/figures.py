@@ -39,8 +39,8 @@ def figures(report: Report, moments: Rows | None = None) -> Iterator[Figure]:
 
     Args:
         report: of a run that was timed.
-        moments: what memories did over time (see `report.moments`); without them, those figures
-            are left out.
+        moments: what memories and the power did over time, as a timeline tells it; without them,
+            those figures are left out.
     """
     for make in FIGURES.values():
         found = make(report)
@@ -49,6 +49,8 @@ def figures(report: Report, moments: Rows | None = None) -> Iterator[Figure]:
     if moments:
         yield over_time.held(moments, report.result["machine"]["capacity_bytes"])
         yield over_time.moved(moments)
+        if "power_w" in moments[0]:
+            yield over_time.power(moments, report.metrics["power_w"]["mean"])
 
 
 def draw(

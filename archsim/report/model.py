@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsim.core.errors import InputError
 from archsim.core.files import atomic_write
+from archsim.core.jsontext import indented
 from archsim.core.yamlio import dump_yaml
 
 if TYPE_CHECKING:
@@ -66,9 +68,16 @@ class Report:
         metrics: dict[str, Any] = self.result["metrics"]
         return metrics
 
+    @property
+    def typed(self) -> str:
+        """The command that made the run; empty where it was made otherwise."""
+        argv = [str(word) for word in self.manifest.get("argv") or ()]
+        asked = shlex.join([Path(argv[0]).name, *argv[1:]]) if argv else ""
+        return asked if asked.startswith("archsim run ") else ""
+
     def to_json(self) -> str:
         """The text of `result.json`."""
-        return json.dumps(self.result, indent=1, ensure_ascii=False) + "\n"
+        return indented(self.result) + "\n"
 
     def to_csv(self) -> str:
         """The text of `ops.csv`."""

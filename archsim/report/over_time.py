@@ -1,10 +1,10 @@
-"""Figures over time: what each memory held and moved while the run went on."""
+"""Figures over time: what each memory held and moved, and the power, while the run went on."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from archsim.core.units import format_bytes
+from archsim.core.units import format_bytes, format_si
 from archsim.report.figure_chart import Axis, Chart, Figure, Line
 from archsim.report.style import Rows
 
@@ -38,6 +38,23 @@ def moved(moments: Rows) -> Figure:
     chart = Chart(lines, x=Axis(title, low=0, high=lines[0].x[-1]),
                   y=Axis("Bandwidth [GB/s]", low=0), legend=" ")  # fmt: skip
     return Figure("memory_bandwidth", "What memories move over time", says, rows, chart, 1.8)
+
+
+def power(moments: Rows, mean_w: float) -> Figure:
+    """Watts of all devices, and their mean over the run."""
+    rows = [{"time_s": m["time_ps"] * 1e-12, "power_w": m["power_w"]} for m in moments]
+    watts = [r["power_w"] for r in rows]
+    lines, title = _lines(rows, [("mean of each part", watts)])
+    end = lines[0].x[-1]
+    mean = Line(
+        f"of the run: {format_si(mean_w, 'W')}", [0.0, end], [mean_w, mean_w], "ink", "dash"
+    )
+    says = (
+        "What actions spend, evenly over the steps that count them, and leakage throughout, in "
+        f"equal parts of the run; at most {format_si(max(watts), 'W')}."
+    )
+    chart = Chart((*lines, mean), x=Axis(title, low=0, high=end), y=Axis("Power [W]", low=0))
+    return Figure("power", "Power over time", says, rows, chart, 1.9)
 
 
 def held_rows(moments: Rows, capacity: dict[str, int]) -> Rows:

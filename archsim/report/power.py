@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import fsum
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,7 +11,9 @@ from archsim.core.units import PS_PER_S
 from archsim.report.energy import PJ
 from archsim.report.exchanges import OF_ALL
 from archsim.report.moments import BUCKETS, Floats, summed
-from archsim.report.timeline import Timeline
+
+if TYPE_CHECKING:
+    from archsim.report.timeline import Timeline
 
 
 def power_w(timeline: Timeline, buckets: int = BUCKETS) -> Floats:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from archsim.core.files import atomic_write
 from archsim.ir.record import RunRecord
 from archsim.report.moments import BUCKETS, moments
+from archsim.report.power import power_w
 from archsim.sim.program import Unit
 from archsim.sim.slices import REPEATED, REST, Slices
 
@@ -89,8 +90,10 @@ class Timeline:
         return f"{self.run.machine.name} x {self.run.graph.name}"
 
     def moments(self, buckets: int = BUCKETS) -> list[dict[str, Any]]:
-        """Bytes that each memory holds and moves, over so many equal parts of the run."""
-        return moments(self.run, self.units, self.slices, buckets)
+        """What memories hold and move, and the power of all, in so many equal parts of the run."""
+        watts = power_w(self, buckets).tolist()
+        rows = moments(self.run, self.units, self.slices, buckets)
+        return [{**row, "power_w": one} for row, one in zip(rows, watts, strict=True)]
 
     def frame(self) -> pd.DataFrame:
         """The slices as a pandas DataFrame: unit, op, times, start and waits and work in ps."""

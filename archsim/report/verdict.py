@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import fsum
 from typing import Any
@@ -83,6 +84,14 @@ def advised(result: dict[str, Any], tried: Tried | None) -> None:
         result["verdict"] += f" {_sentence(found)}"
 
 
+def unadvised(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result as it is where nobody asked what to change first."""
+    left = {key: value for key, value in result.items() if key != "advice"}
+    if found := result.get("advice"):
+        left["verdict"] = left["verdict"].removesuffix(f" {_sentence(found)}")
+    return left
+
+
 def _advice(tried: Tried | None, before_ps: int) -> dict[str, Any] | None:
     """What to change first and what it gains; None where no single setting would help."""
     if tried is None:
@@ -97,7 +106,7 @@ def _advice(tried: Tried | None, before_ps: int) -> dict[str, Any] | None:
     }
 
 
-def _sentence(found: dict[str, Any]) -> str:
+def _sentence(found: Mapping[str, Any]) -> str:
     what = " and ".join(f"{s['path']} {s['now']} -> {s['tried']}" for s in found["settings"])
     gain = found["gain"]
     if gain < LEAST_GAIN:

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from archsim.cli import _app
 from archsim.core.spec import json_schema
 from archsim.dse.spec import ExploreSpec
+from archsim.gym.spec import GymSpec
 from archsim.lowering.spec import WorkloadSpec
 from archsim.serving.batching import ServingSpec
 from archsim.serving.composition import CompositionSpec
@@ -40,6 +41,7 @@ def pages() -> dict[str, str]:
         "composition": json_schema(CompositionSpec),
         "serving": json_schema(ServingSpec),
         "explore": json_schema(ExploreSpec),
+        "gym": json_schema(GymSpec),
     }
     found = {"docs/reference/cli.md": commands()}
     for kind, schema in schemas.items():
@@ -67,11 +69,11 @@ def manual(kind: str, schema: dict[str, Any]) -> str:
         f"# {kind.capitalize()} files\n",
         "Generated from the fields of the description by `make docs`. Quantities are texts with a "
         "unit,\nsuch as `80 GiB` or `1.2 TB/s`.\n",
-        *section("The file", schema, schema["$defs"]),
+        *section("The file", schema, schema.get("$defs", {})),
     ]
-    for name, part in schema["$defs"].items():
+    for name, part in schema.get("$defs", {}).items():
         if "properties" in part:
-            parts += section(title_of(name), part, schema["$defs"])
+            parts += section(title_of(name), part, schema.get("$defs", {}))
     return "\n".join(parts)
 
 

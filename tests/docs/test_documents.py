@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +18,8 @@ from typer.testing import CliRunner
 from archsim.cli import _app
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sybil import Example
 
 ROOT = Path(__file__).parents[2]
@@ -94,26 +99,47 @@ HF_CONFIG = """{"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2
 "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 1000}"""
 
 
+SWEEP = "archsim sweep npu gpt2-small-prefill --executor serial"
+TWO = f"{SWEEP} --fidelity analytic --vary engines.array.count=4,8"
+MANY = "--vary engines.array.rows=64,96,128,160,192,224,256 --vary engines.array.count=4,6,8"
+MADE = {  # what makes the folders that examples start from
+    "runs/mine": "archsim run npu gpt2-small-prefill",
+    "runs/other": "archsim run h100 gpt2-small-prefill",
+    "sweeps/mine": TWO,
+    "sweeps/part-1": f"{TWO} --shard 1/2",
+    "sweeps/part-2": f"{TWO} --shard 2/2",
+    "sweeps/learned": f"{SWEEP} --fidelity bound {MANY}",
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A place with one folder of MADE in it, each made once for all examples."""
+
+    @functools.cache
+    def place_with(folder: str) -> Path:
+        place = tmp_path_factory.mktemp("made")
+        with contextlib.chdir(place):
+            assert invoke(f"{MADE[folder]} -o {folder}")[0] == 0
+        return place
+
+    return place_with
+
+
 @pytest.mark.parametrize(
-    ("verb", "line"),
-    [(verb, line) for verb, module in _app.verbs().items() for line in module.EXAMPLES],
-    ids=lambda value: value.replace("/", "."),
+    "line",
+    [line for module in _app.verbs().values() for line in module.EXAMPLES],
+    ids=lambda line: line.replace("/", "."),
 )
 def test_every_example_of_the_help_runs(
-    verb: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    line: str, made: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.json").write_text(HF_CONFIG)
     (tmp_path / "layers.csv").write_text("layer, M, N, K,\nfc, 64, 128, 256,\n")
-    if "runs/mine" in line:
-        assert invoke("archsim run npu gpt2-small-prefill -o runs/mine")[0] == 0
-    if "runs/other" in line:
-        assert invoke("archsim run h100 gpt2-small-prefill -o runs/other")[0] == 0
-    if verb in ("export", "merge"):
-        sweep = "archsim sweep npu gpt2-small-prefill --vary engines.array.count=4,8"
-        quick = f"{sweep} --fidelity analytic --executor serial"
-        for folder, shard in {"mine": "", "part-1": "--shard 1/2", "part-2": "--shard 2/2"}.items():
-            assert invoke(f"{quick} {shard} -o sweeps/{folder}")[0] == 0
+    for folder in MADE:
+        if folder in line:
+            shutil.copytree(made(folder), tmp_path, dirs_exist_ok=True)
     status, text = invoke(line)
     assert status == 0
     assert text.strip() or "--out" in line

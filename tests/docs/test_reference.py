@@ -15,11 +15,13 @@ GENERATED = (
     "docs/reference/composition.md",
     "docs/reference/serving.md",
     "docs/reference/explore.md",
+    "docs/reference/gym.md",
     "schemas/hardware.v1.json",
     "schemas/workload.v1.json",
     "schemas/composition.v1.json",
     "schemas/serving.v1.json",
     "schemas/explore.v1.json",
+    "schemas/gym.v1.json",
 )
 
 

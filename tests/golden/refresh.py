@@ -37,7 +37,7 @@ PURPOSE = {  # machines for one purpose, and globs of what they are for
     "sn40l-8": POD, "sn40l-16": POD, "tpu-v4-64": POD,
     **dict.fromkeys(
         ("duplex-4", "duplex-8", "duplex-pe-4", "gpu-hbm3-4", "bank-pim-4", "bankgroup-pim-4",
-         "tiered-pim"), ("mixtral-8x7b-decode",)),
+         "hetero-4", "tiered-pim"), ("mixtral-8x7b-decode",)),
     **dict.fromkeys(
         ("duplex-1", "duplex-2x8", "duplex-pe-8", "duplex-pe-2x8", "gpu-hbm3-8", "gpu-hbm3-2x8",
          "gpu-hbm3-4x8", "cent-8", "cent-20", "cent-32", "neupims", "neupims-npu", "npu-pim-naive"),
@@ -58,7 +58,7 @@ Row = dict[str, str]
 def measure(hardware: str, workload: str) -> Row:
     """The numbers of one run as texts; an error's code where there is no run."""
     try:
-        result = api.run(hardware, workload).result
+        result = api.run(hardware, workload, advice=False).result
     except ArchsimError as error:
         return {"time_ps": error.code, "bound_ps": "", "energy_j": "", "dram_bytes": ""}
     moved = sum(memory["total_bytes"] for memory in result["traffic"].values())

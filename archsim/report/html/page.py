@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from archsim import __version__
@@ -17,6 +17,9 @@ from archsim.report.figure_chart import Figure
 from archsim.report.figure_paint import height, painter
 from archsim.report.html.interactive import plot, script_safe
 from archsim.report.model import csv_text
+
+STATIC_IN = 4.0  # wide: letters of 6.5 pt are 8 pixels on a phone and 12 in half of a wide page
+AGAIN = "again"  # the section of commands that give the same answer
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,23 @@ class Page:
         verdict: the answer in a sentence or two.
         facts: name and value of what identifies the answer.
         sections: top to bottom.
+        passing: facts that an equal answer may not share; a static page leaves them out.
     """
 
     title: str
     verdict: str
     facts: tuple[tuple[str, str], ...]
     sections: tuple[Section, ...]
+    passing: tuple[tuple[str, str], ...] = ()
+
+
+def with_command(page: Page, command: str) -> Page:
+    """The page with the command that writes it under those that give its answer again."""
+    sections = (
+        replace(one, commands=(*one.commands, command)) if one.name == AGAIN else one
+        for one in page.sections
+    )
+    return replace(page, sections=tuple(sections))
 
 
 def render(page: Page, *, static: bool = False) -> str:
@@ -98,7 +112,8 @@ def render(page: Page, *, static: bool = False) -> str:
         plots = {figure.name: plot(figure) for figure in figures}
         raw |= {"plotly": Markup(_plotly()), "plots": Markup(script_safe(plots))}
     return environment.get_template("page.html.j2").render(
-        page=page, static=static, version=__version__, light=LIGHT, dark=DARK,
+        page=page, facts=page.facts + (() if static else page.passing), static=static,
+        version=__version__, light=LIGHT, dark=DARK,
         data={figure.name: _data(figure) for figure in figures}, **raw,
     )  # fmt: skip
 
@@ -144,7 +159,7 @@ def _plotly() -> str:
 
 def _drawing(figure: Figure) -> str:
     """SVG whose colours are variables of the style sheet, so that dark mode reaches them."""
-    text = style.svg(painter(figure), figure.rows, height(figure), style.PAGE_IN * 0.75)
+    text = style.svg(painter(figure), figure.rows, height(figure), STATIC_IN)
     names = {colour: f"c{i}" for i, colour in enumerate(style.COLOURS)}
     names |= {style.INK: "ink", style.MUTE: "mute", style.PALE: "pale", "#000000": "ink",
               style.WHITE: "on", "#ffffff": "ground"}  # fmt: skip

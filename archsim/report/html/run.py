@@ -13,11 +13,10 @@ from archsim.core.yamlio import dump_yaml
 from archsim.report import figure_tornado
 from archsim.report.figure_chart import Figure
 from archsim.report.figures import figures
-from archsim.report.html.page import Page, Section, Table
-from archsim.report.model import Report
+from archsim.report.html.page import AGAIN, Page, Section, Table
+from archsim.report.model import SENSITIVITY, Report
 from archsim.report.style import Rows
 
-SENSITIVITY = "sensitivity.json"  # of a run folder, where `explain --sensitivity` was asked for
 UNITS = {"_s": "s", "_ps": "s", "_j": "J", "_w": "W", "_mm2": "mm²"}
 
 
@@ -45,10 +44,11 @@ def page(report: Report, folder: Path | None = None, moments: Rows | None = None
             _area(found),
             *_parts(found, result),
             *_experts(report),
-            _sensitivity(folder),
+            _sensitivity(folder, report.key),
             _rests_on(result),
-            _again(report),
+            _again(report, folder),
         ),
+        _passing(report),
     )
 
 
@@ -58,8 +58,11 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "Fidelity", result["fidelity"]
     yield "Seed", str(result["seed"])
     yield "Version", str(manifest.get("archsim", "not known"))
-    if "wall_s" in manifest:
-        yield "Simulated in", format_si(manifest["wall_s"], "s")
+
+
+def _passing(report: Report) -> tuple[tuple[str, str], ...]:
+    wall_s = report.manifest.get("wall_s")
+    return () if wall_s is None else (("Simulated in", format_si(wall_s, "s")),)
 
 
 def _key_numbers(result: dict[str, Any]) -> Section:
@@ -74,7 +77,7 @@ def _key_numbers(result: dict[str, Any]) -> Section:
         detail = f"{_number(each, 'J')} per output token" if each is not None else ""
         rows.append(("Energy", _number(energy["total"], "J"), detail))
     if power:
-        rows.append(("Power", _number(power["mean"], "W"), "mean; peaks are not modelled"))
+        rows.append(("Power", _number(power["mean"], "W"), "mean"))
     total = (metrics.get("area_mm2") or {}).get("total")
     if total is not None:
         rows.append(("Area", f"{total:.4g} mm²", ""))
@@ -145,8 +148,9 @@ def _memories(found: dict[str, Figure], moments: Rows | None) -> Section:
 
 
 def _energy(found: dict[str, Figure], result: dict[str, Any]) -> Section:
-    shown = _pick(found, "energy")
-    says = ("Power over time is not modelled: its mean is among the key numbers.",)
+    shown = _pick(found, "energy", "power")
+    says = () if "power" in found else (
+        "Power over time is not known: the run was not simulated through it.",)  # fmt: skip
     largest = (result.get("provenance") or {}).get("largest_energy", ())
     rows = tuple((r["row"], f"{100 * (r['share'] or 0):.1f} %", r["source"]) for r in largest)
     tables = (Table(("Largest rows", "Share", "Source"), rows, (1,)),) if rows else ()
@@ -185,16 +189,29 @@ def _experts(report: Report) -> Iterator[Section]:
     yield Section("experts", "Experts", tables=(Table(("Cache of experts", "Value"), rows),))
 
 
-def _sensitivity(folder: Path | None) -> Section:
-    """What each resource is worth, where the run folder holds an answer for this run."""
+def _asked(folder: Path | None, key: str) -> dict[str, Any] | str:
+    """What a run folder says about sensitivity; in words where it says nothing of this run."""
+    ask = (
+        "`archsim explain RUN --sensitivity` runs the machine again with each resource changed, "
+        "and this page then shows what each is worth."
+    )
     path = folder / SENSITIVITY if folder else None
     if path is None or not path.is_file():
-        none = (
-            "Not asked for: `archsim explain RUN --sensitivity` runs the machine again with each "
-            "resource changed, and this page then shows what each is worth."
-        )
-        return Section("sensitivity", "Sensitivity", (none,))
-    found = json.loads(path.read_text("utf-8"))
+        return f"Not asked for: {ask}"
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict) or not found.keys() >= {"key", "rows", "time_s", "step"}:
+        return f"{SENSITIVITY} is damaged. {ask}"
+    return found if found["key"] == key else f"{SENSITIVITY} is of another run. {ask}"
+
+
+def _sensitivity(folder: Path | None, key: str) -> Section:
+    """What each resource is worth, where the run folder holds an answer for this run."""
+    found = _asked(folder, key)
+    if isinstance(found, str):
+        return Section("sensitivity", "Sensitivity", (found,))
     figure = figure_tornado.tornado(found["rows"], found["time_s"], found["step"])
     bound = found.get("bounded_by")
     says = ["No resource moves the time." if bound is None else
@@ -224,24 +241,24 @@ def _rests_on(result: dict[str, Any]) -> Section:
     left_out = tuple(result.get("not_modelled", ()))
     folded = (("Assumed", "\n".join(assumed)),) if assumed else ()
     return Section(
-        "rests-on", "What this rests on", (*says, "Not modelled:" if left_out else ""),
+        "rests-on", "What this rests on", (*says, *(["Not modelled:"] if left_out else [])),
         points=left_out, folded=folded,
     )  # fmt: skip
 
 
-def _again(report: Report) -> Section:
+def _again(report: Report, folder: Path | None) -> Section:
     """How to get the same answer again."""
     result = report.result
-    argv = list(report.manifest.get("argv") or ())
-    asked = shlex.join([Path(argv[0]).name, *argv[1:]]) if len(argv) > 1 else ""
     says = ["The descriptions below, each in a file of its own, give the same answer again."]
     commands = [
         "archsim run hardware.yaml workload.yaml "
         f"--fidelity {result['fidelity']} --seed {result['seed']}"
     ]
-    if asked.startswith("archsim run"):
+    if asked := report.typed:
         says.append("The second command is the one that was typed.")
         commands.append(asked)
+    if folder and (folder / SENSITIVITY).is_file():
+        commands.append(shlex.join(["archsim", "explain", str(folder), "--sensitivity"]))
     hashes = tuple(
         (kind, result["inputs"][kind]["name"], result["inputs"][kind]["sha256"])
         for kind in ("hardware", "workload")
@@ -249,6 +266,6 @@ def _again(report: Report) -> Section:
     folded = tuple((f"{kind}.yaml", dump_yaml(report.resolved[kind]))
                    for kind in ("hardware", "workload") if kind in report.resolved)  # fmt: skip
     return Section(
-        "again", "Reproduce", tuple(says), folded=folded, commands=tuple(commands),
+        AGAIN, "Reproduce", tuple(says), folded=folded, commands=tuple(commands),
         tables=(Table(("", "Name", "SHA-256"), hashes, code=(2,)),),
     )  # fmt: skip

@@ -1,7 +1,8 @@
 "use strict";
 const plots = JSON.parse(document.getElementById("plots").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const drawn = { displayModeBar: "hover", displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+// buttons come with a pointer that can hover: on a screen that is touched they would stay
+const drawn = { displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false, displaylogo: false, showSendToCloud: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
 // colours are names of variables of the style sheet: their values are those of the moment
 function painted(value, style) {
