@@ -20,7 +20,7 @@ demo: $(STAMP)  ## two real models on two machines, end to end
 
 # `check` has run the house test.
 test: check browser  ## every test (includes check)
-	$(PY) -m pytest -n $(WORKERS) --ignore tests/test_house.py
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal --ignore tests/test_house.py
 
 check: $(STAMP)  ## format, lint, types, and the house test
 	$(PY) -m ruff format --check .
@@ -38,9 +38,10 @@ browser:  ## Chromium for the tests of pages, where apt may install it
 bench: $(STAMP)  ## speed against twins and bars
 	$(PY) -m benchmarks
 
-golden: $(STAMP)  ## refresh the golden numbers; prints before and after
+golden: $(STAMP)  ## refresh the golden numbers and the pages of reports/; prints before and after
 	$(PY) tests/golden/refresh.py
 	$(PY) tests/golden/test_model_graphs.py
+	$(PY) tests/golden/gallery.py
 
 docs: $(STAMP)  ## refresh the generated part of the documentation and the schemas
 	$(PY) tests/docs/refresh.py

@@ -18,7 +18,7 @@ from statistics import fmean
 from typing import Any
 
 from archsim import api
-from archsim.dataflows import _grid
+from archsim.dataflows import _grid, _search
 from archsim.dse.evaluate import FEW, evaluate
 from archsim.dse.point import Task
 from archsim.energy import sram
@@ -95,7 +95,7 @@ def measured(hardware: str, workload: str) -> list[Line]:
 
 def _cold(machine: dict[str, Any], work: dict[str, Any], settings: Mapping[str, Any]) -> float:
     """CPU seconds of a run by itself."""
-    for kept in (lower._kept, model._read, _grid._kept, sram.macro):
+    for kept in (lower._kept, model._read, _grid._kept, _search._kept, sram.macro):
         kept.cache_clear()
     assert "numba" not in sys.modules
     overrides = Task(machine, (work,), settings, "tile", 0, (1.0,), "").overrides
@@ -108,6 +108,7 @@ def _fresh() -> Iterator[int]:
     """Passes over all designs, none of which finds the tiles of the one before."""
     for one in range(PASSES):
         _grid._kept.cache_clear()
+        _search._kept.cache_clear()
         yield one
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from archsim import api
 from archsim.core.yamlio import sha256_of
 from archsim.dse.executors.base import Executor, How, executors
-from archsim.dse.export import csv_text
+from archsim.dse.export import csv_lines
 from archsim.dse.point import Outcome, Task
 from archsim.dse.store import Store
 from archsim.lowering.spec import load_workload
@@ -77,7 +77,7 @@ def measured(kind: str, executor: Executor, count: int, *, empty: bool) -> tuple
         began = time.perf_counter()
         executor.run(work, done)
         took_s = time.perf_counter() - began
-        table = csv_text(store)
+        table = "".join(csv_lines(store))
     workers = 1 if kind == SERIAL else WORKERS
     overhead_s = workers * took_s - inside_s
     designs = "empty" if empty else "real"

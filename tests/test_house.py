@@ -7,6 +7,7 @@ it prints the line ledger of `make size`.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    Import = tuple[int, str, tuple[str, ...]]
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "archsim"
@@ -53,6 +56,7 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@functools.lru_cache(maxsize=2)  # the tests of a file follow each other; all trees are large
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), filename=str(path))
 
@@ -63,17 +67,19 @@ def room_of(path: Path) -> str:
     return "" if parts == ("__init__",) else parts[0]
 
 
-def imports_of(path: Path) -> Iterator[tuple[int, str, tuple[str, ...]]]:
-    """Line, absolute module and imported names of every archsim import in a file."""
+@functools.cache
+def imports_of(path: Path) -> list[Import]:
+    """Line, absolute module and imported names of every import in a file."""
     package = path.relative_to(ROOT).with_suffix("").parts
+    found: list[Import] = []
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node.lineno, alias.name, ()
+            found += [(node.lineno, alias.name, ()) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(package[: len(package) - node.level]) if node.level else ""
             module = ".".join(part for part in (base, node.module) if part)
-            yield node.lineno, module, tuple(alias.name for alias in node.names)
+            found.append((node.lineno, module, tuple(alias.name for alias in node.names)))
+    return found
 
 
 def rooms_imported(path: Path) -> Iterator[tuple[int, str]]:
@@ -95,7 +101,18 @@ def breach(own: str, other: str) -> bool:
     return other not in FLOOR or FLOOR[other] >= FLOOR[own]
 
 
-@pytest.fixture(params=SOURCES, ids=name_of)
+@functools.cache
+def words_together(path: Path) -> list[tuple[int, set[object]]]:
+    """Line and constants of every list, tuple or set in a file that has two or more of them."""
+    found = [
+        (node.lineno, {e.value for e in node.elts if isinstance(e, ast.Constant)})
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.List | ast.Tuple | ast.Set)
+    ]
+    return [(line, words) for line, words in found if len(words) > 1]
+
+
+@pytest.fixture(params=SOURCES, ids=name_of, scope="module")  # of a module: file after file
 def source(request: pytest.FixtureRequest) -> Path:
     path: Path = request.param
     return path
@@ -183,6 +200,7 @@ def test_every_exemption_from_a_check_names_its_rule(source: Path) -> None:
     assert found == []
 
 
+@functools.cache
 def plugin_modules(room: str) -> set[str]:
     """Dotted names of a room's plug-in files: public ones that are not its base."""
     found = {
@@ -238,11 +256,10 @@ def kinds_of(room: str) -> set[str]:
 def test_no_file_spells_out_the_kinds_of_a_room(room: str) -> None:
     kinds = kinds_of(room)
     wrong = [
-        f"{name_of(path)}:{node.lineno}"
+        f"{name_of(path)}:{line}"
         for path in SOURCES
-        for node in ast.walk(tree_of(path))
-        if isinstance(node, ast.List | ast.Tuple | ast.Set)
-        and len(kinds & {e.value for e in node.elts if isinstance(e, ast.Constant)}) > 1
+        for line, words in words_together(path)
+        if len(kinds & words) > 1
     ]
     assert wrong == []
 

@@ -28,14 +28,23 @@ def share(tolerance: str | None) -> float | None:
 
 def read(name: str) -> Compared:
     """A run by its folder, or a design of a study by `STUDY#KEY`."""
+    from archsim.core.errors import InputError
+
     if "#" in name and not Path(name).exists():
         return _design(name)
+    from archsim.dse.page import is_study
     from archsim.report.explain import leaves
     from archsim.report.stored import read_run
 
+    if is_study(Path(name)):
+        raise InputError(
+            f"{name} is the folder of a study, and one of its designs is compared", code="E003",
+            help=f"{name}#KEY, or {name}#baseline: as described; "
+            f"`archsim export {name}` lists keys",
+        )  # fmt: skip
     report = read_run(name)
     text = (Path(name) / "result.json").read_text("utf-8")
-    return Compared(name, report.result, dict(leaves(report.resolved)), text)
+    return Compared(name, report.result, dict(leaves(report.resolved)), text, report.typed)
 
 
 def _design(name: str) -> Compared:
@@ -68,6 +77,19 @@ def shown(runs: Sequence[Compared], fmt: str) -> str:
     return out.csv_text(list(_flat(found))) if fmt == "csv" else text(found)
 
 
+def write(runs: Sequence[Compared], file: str, *, static: bool) -> Path:
+    """Write the page of a comparison; returns its path."""
+    import shlex
+
+    from archsim.core.files import atomic_write
+    from archsim.report.html.compared import page
+    from archsim.report.html.page import render, with_command
+
+    words = ["archsim", "compare", *(run.name for run in runs), "--output", file]
+    made_by = shlex.join([*words, *(["--static"] if static else [])])
+    return atomic_write(Path(file), render(with_command(page(runs), made_by), static=static))
+
+
 def judge(runs: Sequence[Compared], *, exact: bool, tolerance: float | None) -> None:
     """Refuse runs that are not as near to the first as asked.
 
@@ -75,7 +97,7 @@ def judge(runs: Sequence[Compared], *, exact: bool, tolerance: float | None) -> 
         OutsideTolerance: with the first place that differs, or the metrics that differ most.
     """
     from archsim.core.errors import OutsideTolerance
-    from archsim.report.compare import first_difference, outside
+    from archsim.report.compare import advised_alone, first_difference, outside
 
     first = runs[0]
     for other in runs[1:]:
@@ -84,6 +106,8 @@ def judge(runs: Sequence[Compared], *, exact: bool, tolerance: float | None) -> 
             raise OutsideTolerance(
                 f"{other.name} differs from {first.name}: {path} is {_json(b)}, not {_json(a)}"
             )
+        if exact and (alone := advised_alone(first, other)):
+            out.note(f"what to change first is left out: {alone.name} alone says it")
         if tolerance is not None and (far := outside(first, other, tolerance)):
             listed = "; ".join(
                 f"{path} is {_json(b)}, not {_json(a)}" for path, a, b in far[:SHOWN]
@@ -125,61 +149,47 @@ def _line(
 
 def text(found: dict[str, Any]) -> str:
     """The comparison for people."""
+    from archsim.report.compare import letters
+
     runs = found["runs"]
-    letters = [chr(ord("A") + i) for i in range(len(runs))]
+    names = letters(len(runs))
     head = [
         [letter, run["hardware"], run["workload"], run["fidelity"], run["name"]]
-        for letter, run in zip(letters, runs, strict=True)
+        for letter, run in zip(names, runs, strict=True)
     ]
     parts = [out.table_text(head, ["", "hardware", "workload", "fidelity", "run"]), ""]
-    parts.append(_metrics(found["metrics"], letters))
-    for letter, one in zip(letters[1:], found["differences"], strict=True):
+    parts.append(_metrics(found["metrics"], names))
+    for letter, one in zip(names[1:], found["differences"], strict=True):
         parts += ["", *_difference(letter, one)]
     return "\n".join(parts)
 
 
-def _metrics(rows: Sequence[dict[str, Any]], letters: Sequence[str]) -> str:
+def _metrics(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
     """A row a metric; those by component and by resource are in the other forms."""
+    from archsim.report.compare import shown
+
     table = []
     for row in rows:
         if ".by_" in row["metric"]:
             continue
-        shown = [_number(row["metric"], value) for value in row["values"]]
+        values = [shown(row["metric"], value) for value in row["values"]]
         ratios = ["", *(f"{times:.3f}" if times is not None else "" for times in row["ratios"][1:])]
         cells = [
             f"{one} {f'({times})' if times else ''}"
-            for one, times in zip(shown, ratios, strict=True)
+            for one, times in zip(values, ratios, strict=True)
         ]
         table.append([row["metric"].removeprefix("metrics."), *cells])
-    return out.table_text(
-        table, ["", letters[0], *(f"{one} (/{letters[0]})" for one in letters[1:])]
-    )
-
-
-def _number(metric: str, value: float | None) -> str:
-    """A value with a prefix where its name ends in a unit that takes one."""
-    from archsim.core.units import format_bytes, format_si
-
-    if value is None:
-        return "-"
-    names = metric.split(".")
-    if any(name.endswith("_bytes") for name in names):
-        return format_bytes(value)
-    if names[-1].endswith("_s") and not names[-1].endswith("_per_s"):
-        return format_si(value, "s")
-    for name, unit in (("energy_j", "J"), ("power_w", "W")):
-        if name in names:
-            return format_si(value, unit)
-    return f"{value:.4g}"
+    return out.table_text(table, ["", names[0], *(f"{one} (/{names[0]})" for one in names[1:])])
 
 
 def _difference(letter: str, one: dict[str, Any]) -> Iterator[str]:
     """Where the time and the energy of a run went that the first did not spend, or saved."""
-    from archsim.core.units import PS_PER_S
+    from archsim.core.units import PS_PER_S, format_si
+    from archsim.report.compare import said
 
     total_s = one["time_ps"] / PS_PER_S
     yield (
-        f"{letter} takes {_signed(total_s, 's')} {'more' if total_s > 0 else 'less'} than A"
+        f"{letter} takes {format_si(abs(total_s), 's')} {'more' if total_s > 0 else 'less'} than A"
         if total_s
         else f"{letter} takes as long as A"
     )
@@ -190,14 +200,14 @@ def _difference(letter: str, one: dict[str, Any]) -> Iterator[str]:
         yield from _listed(title, one[key], one["time_ps"], PS_PER_S, "s")
     energy_j = one["energy_j"]
     yield (
-        f"{letter} spends {_signed(energy_j, 'J')} {'more' if energy_j > 0 else 'less'}"
+        f"{letter} spends {format_si(abs(energy_j), 'J')} {'more' if energy_j > 0 else 'less'}"
         if energy_j
         else f"{letter} spends the same energy"
     )
     yield from _listed("by component", one["energy_by_component"], energy_j, 1, "J")
     if one["settings"]:
         yield "Settings that differ"
-        rows = [[s["path"], f"{_plain(s['first'])} -> {_plain(s['other'])}"]
+        rows = [[s["path"], f"{said(s['first'])} -> {said(s['other'])}"]
                 for s in one["settings"][:SHOWN]]  # fmt: skip
         yield out.table_text([["", *row] for row in rows])
         if len(one["settings"]) > SHOWN:
@@ -208,6 +218,8 @@ def _listed(
     title: str, rows: Sequence[dict[str, Any]], total: float, per: int, unit: str
 ) -> Iterator[str]:
     """The largest parts of a difference, the rest as one."""
+    from archsim.report.compare import signed
+
     moved = [row for row in rows if row["difference"]]
     if not moved:
         return
@@ -216,20 +228,8 @@ def _listed(
     if len(moved) > SHOWN:
         lines.append((f"{len(moved) - SHOWN} more", rest))
     cells = [
-        ["", _signed(amount / per, unit, sign=True),
+        ["", signed(amount / per, unit),
          f"{100 * amount / total:.1f} %" if total else "", name]
         for name, amount in lines
     ]  # fmt: skip
     yield out.table_text(cells, ["", title, "of it", ""])
-
-
-def _signed(value: float, unit: str, *, sign: bool = False) -> str:
-    from archsim.core.units import format_si
-
-    if not sign:
-        return format_si(abs(value), unit)
-    return ("+" if value > 0 else "") + format_si(value, unit)
-
-
-def _plain(value: Any) -> str:
-    return "nothing" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -9,9 +9,6 @@ from archsim.cli import _output as out
 if TYPE_CHECKING:
     from archsim.serving.compose import Composed
 
-WORDS = {"router": "router", "switching": "waiting for experts", "prefill": "prompts",
-         "decode": "answers", "leakage": "leakage"}  # fmt: skip
-
 
 def show(found: "Composed", fmt: str) -> None:
     """Print a result."""
@@ -20,6 +17,8 @@ def show(found: "Composed", fmt: str) -> None:
 
 def text(data: dict[str, Any]) -> str:
     """The answer for people: the sentence, each model alone, all requests, memory."""
+    from archsim.serving.page import memory, verdict
+
     inputs, room = data["inputs"], data["capacity"]
     on = f"{room['devices']} devices" if room["devices"] > 1 else "1 device"
     return "\n".join([
@@ -39,22 +38,8 @@ def text(data: dict[str, Any]) -> str:
         "",
         out.table_text(_latency(data), ["latency [ms]", "mean", "p50", "p99"]),
         "",
-        *(fill(line, out.width()) for line in _memory(data)),
+        *(fill(line, out.width()) for line in memory(data)),
     ])  # fmt: skip
-
-
-def verdict(data: dict[str, Any]) -> str:
-    """The answer in a sentence."""
-    shares = data["shares"]
-    most = max(shares, key=shares.get)
-    first = (
-        f"{data['throughput']['request_per_s']:.3g} requests/s, "
-        f"{data['throughput']['output_tok_per_s']:.3g} tokens/s: most of the time goes into "
-        f"{WORDS[most]} ({shares[most]:.0%})"
-    )
-    if most == "switching" or not data["misses"]:
-        return f"{first}."
-    return f"{first}, {shares['switching']:.0%} into {WORDS['switching']}."
 
 
 def _turns(data: dict[str, Any]) -> str:
@@ -74,6 +59,8 @@ def _alone(data: dict[str, Any]) -> list[list[str]]:
 
 def _breakdown(data: dict[str, Any]) -> list[str]:
     """Where the time of each model's passes goes, on several devices."""
+    from archsim.serving.page import WORDS
+
     rows = [
         [f"{one['model']}, {WORDS[phase]}", *(f"{share:.1%}" for share in shares.values())]
         for one in data["models"] for phase, shares in one["breakdown"].items()
@@ -83,6 +70,8 @@ def _breakdown(data: dict[str, Any]) -> list[str]:
 
 
 def _served(data: dict[str, Any]) -> list[list[str]]:
+    from archsim.serving.page import WORDS
+
     energy = data["energy_j"]
     rows = [
         [WORDS[part], f"{seconds:.4g}", f"{data['shares'][part]:.1%}",
@@ -100,37 +89,6 @@ def _latency(data: dict[str, Any]) -> list[list[str]]:
         [words, *(_ms(data["latency"][key][at]) for at in ("mean", "p50", "p99"))]
         for key, words in names.items()
     ]
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.4g} GiB"
-
-
-def _memory(data: dict[str, Any]) -> list[str]:
-    room, none = data["capacity"], data["no_miss"]
-    near, behind, machines = room["nearest"], room["behind"], room["machines"]
-    lines = [
-        f"Of each device: {near} {_gib(room['nearest_bytes'])}, of which router "
-        f"{_gib(room['router_bytes'])}, passes {_gib(room['work_bytes'])}, room for experts "
-        f"{_gib(room['experts_room_bytes'])}; all experts {_gib(room['experts_bytes'])}.",
-        f"Machines that hold all experts: {_count(machines['nearest_only'])} in {near}"
-        + (f", {_count(machines['with_behind'])} with {behind}." if behind else "."),
-    ]
-    if data["more_memory"]:
-        lines.append(
-            f"Misses vanish with {_gib(none['capacity_bytes'])} of {near} "
-            f"({none['times_nearest']:.3g} times as much): {none['speedup']:.3g} x as fast."
-        )
-        first = data["more_memory"][1]
-        lines.append(
-            f"The first {_gib(first['capacity_bytes'] - room['nearest_bytes'])} more bring "
-            f"{100 * first['speedup_per_gib']:.2g} % of speed a GiB."
-        )
-    return lines
-
-
-def _count(machines: int | None) -> str:
-    return "none" if machines is None else str(machines)
 
 
 def turns(found: "Composed") -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Compositions, served batches and studies as files: which one is what, and what is said of it."""
+"""Compositions, served batches, studies, environments as files: which is what, and what of it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +8,7 @@ FOLDERS = {
     "composition": "workloads/compositions",
     "serving": "workloads/serving",
     "explore": "studies",
+    "gym": "environments",  # none is shipped
 }
 
 
@@ -33,6 +34,7 @@ def load(kind: str, name: str, set_: list[str]) -> tuple[Any, Any]:
         "composition": load_composition,
         "serving": load_serving,
         "explore": _study,
+        "gym": _environment,
     }
     return loaders[kind](name, tuple(s for s in set_ if s.startswith(f"{kind}.")))
 
@@ -44,6 +46,16 @@ def _study(name: str, set_: tuple[str, ...]) -> tuple[Any, Any]:
 
     spec, document = load_explore(name, set_=set_)
     prepare(spec, document, usual="nsga2" if spec.search.evaluations else "grid")
+    return spec, document
+
+
+def _environment(name: str, set_: tuple[str, ...]) -> tuple[Any, Any]:
+    """An environment whose study could run; it takes no overrides."""
+    from archsim.gym.making import plan_of
+    from archsim.gym.spec import load_gym
+
+    spec, document = load_gym(name)
+    plan_of(spec, document)
     return spec, document
 
 

@@ -46,12 +46,12 @@ def _table(found: "Found") -> str:
     parts = [
         f"{spec.name}: {found.plan.kind}, {len(found.rows)} designs at {spec.fidelity}: "
         f"{', '.join(said) or 'none'}",
-        f"asked for {found.asked}, simulated {found.ran}, answered by the store {found.cached}",
+        _asked(found),
         "",
     ]
     names = [one.metric.removeprefix("metrics.") for one in spec.objectives]
     first = [("described", found.described)] if found.described else []
-    rows = [*first, *((f"#{row.number}", row) for row in found.front[:SHOWN])]
+    rows = [*first, *((f"#{row.number} {row.key[:8]}", row) for row in found.front[:SHOWN])]
     short = _short({path for _, row in rows for path in row.settings})
     lines = [_line(found, name, row, short) for name, row in rows]
     parts.append(out.table_text(lines, ["", *names, "settings"]))
@@ -61,6 +61,18 @@ def _table(found: "Found") -> str:
         parts.append(f"and {len(found.front) - SHOWN} more on the front: --format json lists them")
     parts += ["", *_facts(found)]
     return "\n".join(parts).rstrip()
+
+
+def _asked(found: "Found") -> str:
+    """Where the answers come from; the parts add up to what was asked for."""
+    wanted = found.asked + found.again
+    parts = [f"{found.ran} simulated", f"{found.cached} answered by the store"]
+    if same := wanted - found.ran - found.cached:
+        parts.append(f"{same} the same as others")
+    what = f"asked for {found.asked} designs"
+    if found.again:
+        what += f" and again for {found.again}"
+    return f"{what} beside the one described: {', '.join(parts)}"
 
 
 def _short(paths: Iterable[str]) -> dict[str, str]:
@@ -77,30 +89,16 @@ def _short(paths: Iterable[str]) -> dict[str, str]:
 
 
 def _line(found: "Found", name: str, row: "Row", short: Mapping[str, str]) -> list[str]:
+    from archsim.core.yamlread import value_text
+    from archsim.report.quantity import with_unit
+
     metrics = [one.metric for one in found.plan.spec.objectives]
-    shown = [_value(metric, row.metrics[metric]) if metric in row.metrics else row.status
+    shown = [with_unit(metric, row.metrics[metric]) if metric in row.metrics else row.status
              for metric in metrics]  # fmt: skip
-    settings = ", ".join(f"{short[path]}={_said(value)}" for path, value in row.settings.items())
+    settings = ", ".join(
+        f"{short[path]}={value_text(value)}" for path, value in row.settings.items()
+    )
     return [name, *shown, settings or ("as described" if row.status == "ok" else row.status)]
-
-
-def _said(value: Any) -> str:
-    """A value as `--set` takes it."""
-    import json
-
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _value(metric: str, value: float) -> str:
-    from archsim.core.units import format_bytes, format_si
-    from archsim.report.formulas import unit_of
-
-    unit = unit_of(metric)
-    if unit == "B":
-        return format_bytes(value)
-    if unit in ("s", "J", "W"):
-        return format_si(value, unit)
-    return f"{value:.4g} {unit}".strip()
 
 
 def _facts(found: "Found") -> list[str]:
@@ -116,7 +114,8 @@ def _facts(found: "Found") -> list[str]:
         at = ", ".join(f"{s * r:.4g}" for s, r in zip(signs, found.reference, strict=True))
         spec = found.plan.spec
         first = spec.stages[0].fidelity if spec.stages else spec.fidelity
-        lines.append(f"hypervolume {found.volumes[-1]:.4g} below ({at}), at {first}")
+        usual = "" if found.plan.reference else ", a tenth of the range beyond the first batch"
+        lines.append(f"hypervolume {found.volumes[-1]:.4g} below ({at}){usual}, at {first}")
     return lines + [
         f"{one['from']} orders {one['designs']} designs by {one['metric']} as {one['to']} does: "
         f"Spearman {one['spearman']:.3f}, Kendall {one['kendall']:.3f}"

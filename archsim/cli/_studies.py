@@ -42,7 +42,7 @@ Shard = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Forget the answers in the folder.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Check, count and estimate; run one design.")
+    bool, typer.Option("--dry-run", help="Check, count and estimate; write nothing.")
 ]
 Timeout = Annotated[
     str | None, typer.Option("--timeout", metavar="T", help="Limit for one design, as '60 s'.")
@@ -50,7 +50,7 @@ Timeout = Annotated[
 Form = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print.")]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Flags:
     """What the command line says of a study; None where it says nothing."""
 
@@ -89,11 +89,11 @@ def answer(plan: "Plan", folder: str, flags: Flags) -> None:
     """Run a study, print what it found, end with the status that says how it went.
 
     Raises:
-        Exit: 9 where designs failed.
+        Exit: 9 where designs failed; 5 where no design has an answer that keeps the constraints.
         Interrupted: where the user stopped it.
     """
     from archsim.cli import _progress, _studied
-    from archsim.core.errors import EXIT_SWEEP_FAILED
+    from archsim.core.errors import EXIT_INFEASIBLE, EXIT_SWEEP_FAILED
     from archsim.dse.interrupt import Interrupted
     from archsim.dse.run import Running, run
 
@@ -105,6 +105,12 @@ def answer(plan: "Plan", folder: str, flags: Flags) -> None:
             plan, folder,
             Running(flags.fresh, _shard(flags.shard), progress, _progress.at_once, sys.argv),
         )  # fmt: skip
+    if found.former:
+        out.note(
+            f"{found.former} answers in {folder} are of another description of the study: "
+            f"{found.readopted} answer this one too, the others are set aside",
+            quiet=flags.quiet,
+        )
     if not found.complete:
         words = [word for word in sys.argv[1:] if word != "--fresh"]
         raise Interrupted(
@@ -116,6 +122,8 @@ def answer(plan: "Plan", folder: str, flags: Flags) -> None:
     if found.trouble:
         out.note(f"{found.trouble} designs failed; their errors are in {folder}")
         raise typer.Exit(EXIT_SWEEP_FAILED)
+    if not found.front and not flags.shard:
+        raise typer.Exit(EXIT_INFEASIBLE)
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
@@ -128,21 +136,27 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 
 
 def _estimate(plan: "Plan") -> None:
-    """How many designs there are, and how long they take if each is like the described machine."""
-    from archsim.dse.evaluate import evaluate
+    """How many designs there are, and how long they take if each is like the one that is tried."""
+    from archsim.core.units import format_si
+    from archsim.dse.price import price
 
-    stages = plan.spec.stages
     count = plan.sampler().total
-    fidelities = plan.spec.fidelities
-    keeps = [stage.keep for stage in stages] + [1.0]
-    lines, total_s = [], 0.0
-    for fidelity, keep in zip(fidelities, keeps, strict=True):
-        evaluate(plan.task({}, fidelity))  # what is read once is read
-        wall_s = evaluate(plan.task({}, fidelity)).wall_s
-        total_s += count * wall_s
-        lines.append([fidelity, f"{count} designs", f"{wall_s * 1e3:.1f} ms each"])
+    lines, total_s, notes = [], 0.0, []
+    for fidelity, keep in zip(
+        plan.spec.fidelities, [stage.keep for stage in plan.spec.stages] + [1.0], strict=True
+    ):
+        said = price(plan, fidelity)
+        each = "none of them tried runs"
+        if said.wall_s is not None:
+            total_s += count * said.wall_s
+            each = f"{format_si(said.wall_s, 's')} each"
+        if said.note:
+            notes.append(f"at {fidelity} {said.note}")
+        lines.append([fidelity, f"{count} designs", each])
         count = ceil(keep * count)
     out.result(out.table_text(lines))
+    for note in notes:
+        out.result(note)
     out.result(f"{plan.kind}: about {total_s:.1f} s of one core; nothing is written")
 
 

@@ -1,12 +1,11 @@
 """A limit on wall-clock time: the run ends with an error instead of going on."""
 
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from archsim.core.errors import SimulationStopped
+from archsim.core.signals import alarm
 
 
 @contextmanager
@@ -25,23 +24,16 @@ def at_most(text: str | None) -> Iterator[None]:
         return
     seconds = seconds_of(text)
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop() -> None:
         raise SimulationStopped(
             f"not finished after {text}",
             help="give it more time with --timeout, or less to do: --fidelity analytic",
         )
 
-    if seconds == 0:
-        stop(signal.SIGALRM, None)
     if threading.current_thread() is not threading.main_thread():
         raise SimulationStopped("--timeout works in the main thread only")
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
+    with alarm(seconds, stop):
         yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def seconds_of(text: str) -> float:

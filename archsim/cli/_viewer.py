@@ -6,6 +6,7 @@ of the network then. Else the page is that of ui.perfetto.dev, and only the trac
 
 from __future__ import annotations
 
+import time
 import webbrowser
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -19,6 +20,7 @@ from archsim.core.errors import InputError
 
 HOST, PORT = "127.0.0.1", 9001  # the one port that ui.perfetto.dev may ask (its content policy)
 ONLINE = "https://ui.perfetto.dev"
+WAIT_S, TURN_S = 120.0, 0.5  # for a browser to ask; between looks at the clock
 ANSWERS = {"/vizviewer_info": b"{}", "/file_info": b"{}"}  # asked by the page before and after
 
 
@@ -27,7 +29,7 @@ class Viewer(HTTPServer):
 
     Attributes:
         url: to open in a browser.
-        shown: True once the trace has been fetched.
+        shown: True once the trace is being fetched, or the page says that it has it.
     """
 
     def __init__(self, trace: bytes, *, port: int = PORT) -> None:
@@ -43,6 +45,7 @@ class _Answer(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         """The trace, what the page asks about it, or a file of the page."""
         path = urlsplit(self.path).path
+        self.server.shown |= path == ("/file_info" if self.server.page else "/localtrace")
         if path in ANSWERS:
             self._send(ANSWERS[path], "application/json")
         elif path == "/localtrace":
@@ -51,7 +54,6 @@ class _Answer(SimpleHTTPRequestHandler):
             super().do_GET()
         else:
             self.send_error(404)
-        self.server.shown |= path == ("/file_info" if self.server.page else "/localtrace")
 
     def _send(self, content: bytes, kind: str) -> None:
         self.send_response(200)
@@ -77,17 +79,24 @@ def show(trace: bytes, *, port: int | None = None) -> None:
     """Open a trace in a browser, and serve it until the browser has it.
 
     Raises:
-        InputError: when something else of this machine has the port.
+        InputError: E709 when something else of this machine has the port, or no browser asks.
     """
+    at = PORT if port is None else port
     try:
-        viewer = Viewer(trace, port=PORT if port is None else port)
+        viewer = Viewer(trace, port=at)
     except OSError:
         raise InputError(
-            f"port {port} of this machine is in use, which the viewer needs",
+            f"port {at} of this machine is in use, which the viewer needs", code="E709",
             help="end what uses it, or open the file at ui.perfetto.dev",
-        ) from None
+        ) from None  # fmt: skip
     with viewer:
         note(f"open {viewer.url} (Ctrl-C ends)")
         Thread(target=webbrowser.open, args=(viewer.url,), daemon=True).start()
-        while not viewer.shown:
+        viewer.timeout, until = TURN_S, time.monotonic() + WAIT_S
+        while not viewer.shown and time.monotonic() < until:
             viewer.handle_request()
+    if not viewer.shown:
+        raise InputError(
+            f"no browser asked for the trace within {WAIT_S:.0f} s", code="E709",
+            help="open the file at ui.perfetto.dev",
+        )  # fmt: skip

@@ -33,10 +33,11 @@ def command(
     from archsim.dse.store import Store
 
     if fmt == "parquet" and path is None:
-        raise typer.BadParameter("Parquet goes to a file", param_hint="--out")
+        raise typer.BadParameter("Parquet goes to a file: --out FILE", param_hint="--format")
     with Store.read(folder) as store:
         if path is None:
-            out.result(export.TEXTS[fmt](store))
+            for line in export.LINES[fmt](store):
+                typer.echo(line, nl=False)
         else:
             export.write(store, fmt, Path(path))
             out.note(f"wrote {path}", quiet=quiet)

@@ -1,5 +1,6 @@
 """`archsim report`: the page of a run or of a study, and its figures for a paper."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -8,9 +9,8 @@ import typer
 from archsim.cli import _output as out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
-    from archsim.report.figure_chart import Figure
     from archsim.report.html.page import Page
 
 EXAMPLES = (
@@ -21,7 +21,8 @@ NEEDS_ARGUMENTS = True
 PAGE = "report.html"
 
 Subject = Annotated[
-    str, typer.Argument(metavar="RUN|SWEEP", help="Folder of a run, or of a study.")
+    str,
+    typer.Argument(metavar="RUN|SWEEP", help="Folder of a run, a study or a composition."),
 ]
 Output = Annotated[
     str | None,
@@ -45,27 +46,27 @@ def command(
     subject: Subject, *, output: Output = None, static: Static = False, figures: Figures = False,
     width: Width = "column",
 ) -> None:  # fmt: skip
-    """Write the page of a run or of a study: one file that needs no network.
+    """Write the page of a run, a study or a composition: one file that needs no network.
 
     All is drawn from what was stored. Only what memories did over time is simulated again where the
     run did not keep it.
     """
-    from archsim.dse import page as study
-
     root = Path(subject)
-    of = study.is_study(root)
+    of = _page_of(root)
     if not figures:
         from archsim.core.files import atomic_write
-        from archsim.report.html.page import render
+        from archsim.report.html.page import render, with_command
 
-        found = study.page(root) if of else _page(root)
+        words = ["archsim", "report", subject, *(["--static"] if static else [])]
+        made_by = shlex.join([*words, *(["--output", output] if output else [])])
+        found = with_command(of(root), made_by)
         out.result(str(atomic_write(_file(root, output), render(found, static=static))))
         return
     from archsim.report.figures import draw_all
     from archsim.report.style import PAGE_IN, WIDTH_IN
 
     folder = Path(output) if output else root / "figures"
-    drawings = iter(study.figures(root)) if of else _figures(root)
+    drawings = (figure for section in of(root).sections for figure in section.figures)
     written = draw_all(drawings, folder, PAGE_IN if width == "page" else WIDTH_IN)
     for path in written:
         out.result(str(path))
@@ -90,14 +91,26 @@ def _read(root: Path) -> tuple[Any, list[dict[str, Any]]]:
     return report, moments
 
 
+def _page_of(root: Path) -> "Callable[[Path], Page]":
+    """What makes the page of a folder, by what it holds."""
+    from archsim.core.errors import InputError
+    from archsim.dse import page as study
+    from archsim.serving import page as composition
+
+    if study.is_study(root):
+        return study.page
+    if composition.is_composition(root):
+        return composition.page
+    if not (root / "result.json").is_file():
+        what = "is the folder of no run, study or composition" if root.is_dir() else "is no folder"
+        raise InputError(
+            f"{root} {what}", code="E003", help="archsim run, sweep, explore or compose write one"
+        )
+    return _page
+
+
 def _page(root: Path) -> "Page":
     from archsim.report.html.run import page
 
     report, moments = _read(root)
     return page(report, root, moments)
-
-
-def _figures(root: Path) -> "Iterator[Figure]":
-    from archsim.report import figures
-
-    return figures.figures(*_read(root))

@@ -32,7 +32,7 @@ Exact = Annotated[
 Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Seed of every random draw.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read, check and map; simulate nothing.")]
 Figures = Annotated[
-    bool, typer.Option("--figures", help="Draw figures too: SVG, PNG and their data.")
+    bool, typer.Option("--figures", help="Draw figures too: SVG, PDF, PNG and data.")
 ]
 Timeline = Annotated[
     bool, typer.Option("--timeline", help="Write timeline.json too, for Perfetto.")

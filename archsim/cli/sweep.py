@@ -58,8 +58,9 @@ def command(
     the machine, the workload (`workload.`) or the study (`explore.`).
     """
     flags = s.Flags(
-        output, fidelity, seed, workers, executor, scheduler, shard, fresh, timeout, dry_run, fmt,
-        quiet,
+        output=output, fidelity=fidelity, seed=seed, workers=workers, executor=executor,
+        scheduler=scheduler, shard=shard, fresh=fresh, timeout=timeout, dry_run=dry_run, fmt=fmt,
+        quiet=quiet,
     )  # fmt: skip
     if workload is None:
         if vary:

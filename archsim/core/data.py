@@ -9,6 +9,7 @@ from pathlib import Path
 
 from archsim.core.errors import InputError, nearest
 
+MOST_NAMES = 12  # that an error lists
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -42,6 +43,10 @@ def find(name: str | Path, *kinds: str) -> Path:
             return shipped
     known = names(*kinds)
     close = nearest(str(name), known)
-    listing = f"shipped: {', '.join(known)}" if known else None
-    help_text = f'did you mean "{close}"?' if close else listing
+    if close:
+        help_text: str | None = f'did you mean "{close}"?'
+    elif len(known) > MOST_NAMES:
+        help_text = f"none of the {len(known)} shipped names is like it: see `archsim list`"
+    else:
+        help_text = f"shipped: {', '.join(known)}" if known else None
     raise InputError(f'no file and no shipped name "{name}"', code="E003", help=help_text)

@@ -66,15 +66,15 @@ def parse_quantity(text: str, dimension: str) -> int | float:
         QuantityError: E103 no unit, E104 unclear unit, E105 wrong dimension, E106 comma in the
             number, E107 out of range.
     """
-    _, value = _parse(text, (dimension,))
-    return _finish(text, value, DIMENSIONS[dimension])
+    _, count, per = _parse(text, (dimension,))
+    return _finish(text, count, per, DIMENSIONS[dimension])
 
 
 @lru_cache(maxsize=4096)
 def parse_rate(text: str) -> tuple[float, Literal["s", "cycle"]]:
     """A bandwidth as bytes per second or bytes per cycle: the number and what it is per."""
-    found, value = _parse(text, ("bytes/s", "bytes/cycle"))
-    number = float(_finish(text, value, DIMENSIONS[found]))
+    found, count, per = _parse(text, ("bytes/s", "bytes/cycle"))
+    number = float(_finish(text, count, per, DIMENSIONS[found]))
     return number, "s" if found == "bytes/s" else "cycle"
 
 
@@ -108,8 +108,11 @@ def missing_unit(shown: str, dimension: str) -> QuantityError:
     return QuantityError("E103", f"needs a unit, got {shown}", help=help_text, subject="path")
 
 
-def _parse(text: str, wanted: tuple[str, ...]) -> tuple[str, Fraction]:
-    """Which of the wanted dimensions a text has, and its exact value in that base unit."""
+def _parse(text: str, wanted: tuple[str, ...]) -> tuple[str, int, int]:
+    """Which of the wanted dimensions a text has, and its exact value in that base unit.
+
+    The value is a ratio of two integers, not in lowest terms: its quotient is rounded all the same.
+    """
     _refuse_comma(text)
     first = DIMENSIONS[wanted[0]]
     match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
@@ -124,44 +127,53 @@ def _parse(text: str, wanted: tuple[str, ...]) -> tuple[str, Fraction]:
     number, unit = match[1], match[2]
     if not unit:
         raise missing_unit(number, wanted[0])
-    container, factor = _clear_unit(unit) or _read_unit(text, number, unit, first)
-    for name in wanted:
-        base_container, base_factor = known()[name]
-        if container == base_container:
-            return name, Fraction(number) * factor / base_factor
-    got = next((n for n, (c, _) in known().items() if c == container), None)
-    given = DIMENSIONS[got].words if got else f"unit {unit}"
-    raise QuantityError(
-        "E105",
-        f'expects {first.words}, got "{text}" ({given})',
-        help=f"write it like `{first.examples[0]}`",
-        subject="key",
-        got=got,
-    )
+    scale = _scale(unit, wanted)
+    if scale is None:
+        container, _ = _read_unit(text, number, unit, first)
+        got = next((n for n, (c, _) in known().items() if c == container), None)
+        given = DIMENSIONS[got].words if got else f"unit {unit}"
+        raise QuantityError(
+            "E105",
+            f'expects {first.words}, got "{text}" ({given})',
+            help=f"write it like `{first.examples[0]}`",
+            subject="key",
+            got=got,
+        )
+    name, count, per = scale
+    digits, _, exponent = number.lower().partition("e")
+    whole, _, part = digits.partition(".")
+    power = int(exponent or 0) - len(part)
+    return name, int(whole + part) * count * 10 ** max(power, 0), per * 10 ** max(-power, 0)
 
 
-def _finish(text: str, value: Fraction, dimension: Dimension) -> int | float:
-    """The value as int or float, or E107."""
+@lru_cache(maxsize=512)
+def _scale(unit: str, wanted: tuple[str, ...]) -> tuple[str, int, int] | None:
+    """Which wanted dimension a unit has, and its size as a ratio; None for one that is refused."""
+    try:
+        container, factor = _read_unit(f"1 {unit}", "1", unit, DIMENSIONS[wanted[0]])
+    except QuantityError:  # said again in words of the text
+        return None
+    name = next((name for name in wanted if known()[name][0] == container), None)
+    size = factor / known()[name][1] if name else Fraction(0)
+    return (name, size.numerator, size.denominator) if name else None
+
+
+def _finish(text: str, count: int, per: int, dimension: Dimension) -> int | float:
+    """A value, a ratio of integers, as int or float, or E107."""
     limit = f"must be {'0 or more' if dimension.zero else 'greater than 0'}, got {text}"
     example = f"write it like `{dimension.examples[0]}`"
-    if value < 0 or (value == 0 and not dimension.zero):
+    if count < 0 or (count == 0 and not dimension.zero):
         raise QuantityError("E107", limit, help=example, subject="path")
-    if dimension.whole:
-        if value.denominator != 1:
-            raise QuantityError(
-                "E107", f"must be a whole number of {dimension.words}, got {text}",
-                help=example, subject="path",
-            )  # fmt: skip
-        if value > _LARGEST:
-            raise QuantityError(
-                "E107", f"is out of range, got {text}", help=example, subject="path"
-            )
-        return value.numerator
+    if dimension.whole and count % per:
+        raise QuantityError(
+            "E107", f"must be a whole number of {dimension.words}, got {text}",
+            help=example, subject="path",
+        )  # fmt: skip
     try:
-        number = float(value)
+        number = count // per if dimension.whole else count / per
     except OverflowError:
         number = 0.0
-    if number == 0 and value != 0:
+    if (number == 0 and count != 0) or (dimension.whole and number > _LARGEST):
         raise QuantityError("E107", f"is out of range, got {text}", help=example, subject="path")
     return number
 
@@ -172,15 +184,6 @@ def _refuse_comma(text: str) -> None:
         grouped = re.fullmatch(r"[+-]?\d{1,3}((?:,\d{3})+)(\D.*)?", text.strip())
         plain = f" or `{text.strip().replace(',', '')}`" if grouped else ""
         raise QuantityError("E106", f'"{text}": comma in a number', help=point + plain)
-
-
-@lru_cache(maxsize=512)
-def _clear_unit(unit: str) -> tuple[Any, Fraction] | None:
-    """Dimensionality and factor of a unit; None for one that is refused, in words of its text."""
-    try:
-        return _read_unit(f"1 {unit}", "1", unit, next(iter(DIMENSIONS.values())))
-    except QuantityError:
-        return None
 
 
 def _read_unit(text: str, number: str, unit: str, wanted: Dimension) -> tuple[Any, Fraction]:

@@ -7,6 +7,7 @@ tags and second documents: a description is data only. Files and merging are in 
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,11 @@ def read_value(text: str, flag: str) -> Any:
         raise InputError.of(
             [Diagnostic(found.code, found.message, flag, help=found.help)]
         ) from None
+
+
+def value_text(value: Any) -> str:
+    """A value as `read_value` reads it: JSON, which is a part of YAML; text stays bare."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 class _Reader:

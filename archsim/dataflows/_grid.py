@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache, partial
 from itertools import accumulate, combinations, pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from archsim.core.asked import Asked
 from archsim.dataflows._tile_sizes import tile_sizes
 from archsim.ir.problem import Extents, Problem
 from archsim.ir.target import Target, Tiles
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 OPERANDS = ("in", "weight", "out")
-KEPT = 128  # grids, of some 300 KB each at most: those of a study's ops on some array shapes
+KEPT = 128  # grids: those of a study's ops on some array shapes, 30 to 200 KB each (measured; of
+# arrays of any number of pieces up to 5 MB)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Grid:
         vector_s: seconds of fused vector work per output tile.
         stream: the rank that streams through the array.
         ends: of each template's tiles.
+        content: equal for grids that are alike but for `vector_s`; None where that is not known.
     """
 
     tile: dict[str, Ints]
@@ -51,6 +54,7 @@ class Grid:
     vector_s: NDArray[np.float64]
     stream: NDArray[np.str_]
     ends: tuple[int, ...]
+    content: Hashable = None
 
     def holds_weights(self, slots: Ints, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Whether so many slots hold all weights, which come in once."""
@@ -69,7 +73,7 @@ class Grid:
         return pairwise((0, *self.ends))
 
 
-COLUMNS = tuple(f.name for f in fields(Grid) if f.name != "ends")
+COLUMNS = tuple(f.name for f in fields(Grid) if f.name not in ("ends", "content"))
 
 
 def _mapped(
@@ -86,17 +90,6 @@ def _mapped(
     return Grid(**columns, ends=ends)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """Grids that are asked for; what they depend on is their content."""
-
-    content: tuple[Hashable, ...]
-    flows: Sequence[Dataflow] = field(compare=False)
-    problem: Problem = field(compare=False)
-    target: Target = field(compare=False)
-    smallest: int = field(compare=False)
-
-
 def grid(flows: Sequence[Dataflow], problem: Problem, target: Target, smallest: int) -> Grid:
     """The grids of a problem for some templates, one behind the other.
 
@@ -105,13 +98,13 @@ def grid(flows: Sequence[Dataflow], problem: Problem, target: Target, smallest: 
     """
     op = problem.op
     content = (
-        tuple(flow.kind for flow in flows), smallest, target.rows, target.cols, target.count,
+        tuple(map(type, flows)), smallest, target.rows, target.cols, target.count,
         target.objective, target.whole_rows, target.whole_k, target.fused, target.cost_key,
         _here(problem, target), op.kind, op.window, op.repeated, tuple(sorted(op.ranks.items())),
         problem.cases, tuple(sorted(problem.bits.items())), problem.weight,
     )  # fmt: skip
-    asked = _Asked(content, flows, problem, target, smallest)
-    found = _joined(asked) if target.cost_key is None else _kept(asked)
+    made = partial(_joined, flows, problem, target, smallest)
+    found = made() if target.cost_key is None else _kept(Asked.of(content, made))
     if target.vector_cycles is None:
         return found
     tile = found.tile
@@ -121,12 +114,12 @@ def grid(flows: Sequence[Dataflow], problem: Problem, target: Target, smallest: 
 
 
 @lru_cache(maxsize=KEPT)
-def _kept(asked: _Asked) -> Grid:
-    return _joined(asked)
+def _kept(asked: Asked[Grid]) -> Grid:
+    return replace(asked.answer(), content=asked.content)
 
 
-def _joined(asked: _Asked) -> Grid:
-    grids = [_bare(flow, asked.problem, asked.target, asked.smallest) for flow in asked.flows]
+def _joined(flows: Sequence[Dataflow], problem: Problem, target: Target, smallest: int) -> Grid:
+    grids = [_bare(flow, problem, target, smallest) for flow in flows]
     ends = tuple(accumulate(len(one.tiles) for one in grids))
     return _mapped(lambda *columns: np.concatenate(columns), grids, ends)
 

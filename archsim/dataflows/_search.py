@@ -8,17 +8,18 @@ number of tiles, then by position, so that it never depends on anything but the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, partial
-from itertools import permutations
+from functools import cache, lru_cache, partial
+from itertools import accumulate, pairwise, permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from archsim.core.asked import Asked
 from archsim.core.errors import Unmappable
 from archsim.core.units import format_bytes
 from archsim.dataflows._grid import OPERANDS, Grid, grid
-from archsim.dataflows._search_cost import Candidates, Nest, Nests, candidates
+from archsim.dataflows._search_cost import Candidates, Nest, Nests, candidates, times_s
 from archsim.ir.mapping import REUSED, Buffer, Mapping
 from archsim.ir.problem import Problem
 from archsim.ir.target import Target
@@ -30,8 +31,10 @@ Ints = NDArray[np.int64]
 SIZES = (1 << 30, 16, 1)  # of tiles: the array's size, and below it where no other fits
 TOLERANCE = 1.005  # times this close are equal: the closed form is no finer
 AT_ONCE = 1 << 15  # candidates whose cost is one array: what the caches of a core hold
+KEPT = 128  # searches of no more than those, 70 to 900 KB each (measured), 2.4 MB at most
 
 Key = tuple[float, ...]
+Found = tuple[Candidates, tuple[int, ...]]  # those of each template end where the numbers say
 Choice = tuple[Key, Callable[[], Mapping]]  # what a mapping was chosen by, and what makes it
 Slots = dict[tuple[str, frozenset[str] | None, int], Ints]  # by operand, ranks held over, spares
 
@@ -57,8 +60,42 @@ def choose_each(flows: Sequence[Dataflow], problem: Problem, target: Target) -> 
 def _best_of_each(
     flows: Sequence[Dataflow], problem: Problem, target: Target, smallest: int
 ) -> list[Choice | None]:
-    """The best mapping of each template; all are weighed at once."""
+    """The best mapping of each template; all are weighed at once.
+
+    What no rate changes is kept for the next machine whose arrays and buffers are alike.
+    """
     of = grid(flows, problem, target, smallest)
+    found, ends = _found(problem, target, of)
+    time_s = times_s(target, of, found)
+    best: list[Choice | None] = []
+    for flow, (low, high) in zip(flows, pairwise((0, *ends)), strict=True):
+        own = slice(low, high)
+        some = low < high
+        best.append(
+            _pick(flow, problem, target, of, found.part(own), time_s[own]) if some else None
+        )
+    return best
+
+
+def _found(problem: Problem, target: Target, of: Grid) -> Found:
+    """Candidates, template after template, and where those of each end."""
+    made = partial(_each, problem, target, of)
+    if of.content is None or len(of.tiles) * len(nests(spares(target)).table) > AT_ONCE:
+        return made()
+    operands = tuple(sorted(target.operand_bytes.items()))
+    content = (
+        of.content, target.depth, target.weights_first, target.buffer_bytes, target.fused_bits,
+        operands,
+    )  # fmt: skip
+    return _kept(Asked.of(content, made))
+
+
+@lru_cache(maxsize=KEPT)
+def _kept(asked: Asked[Found]) -> Found:
+    return asked.answer()
+
+
+def _each(problem: Problem, target: Target, of: Grid) -> Found:
     every = nests(spares(target))
     rows = max(1, AT_ONCE // len(of.tiles))
     found = Candidates.joined(
@@ -67,11 +104,9 @@ def _best_of_each(
             for low in range(0, len(every.table), rows)
         ]
     )
-    best: list[Choice | None] = []
-    for flow, (low, high) in zip(flows, of.parts, strict=True):
-        own = found if len(flows) == 1 else found.within(low, high)
-        best.append(_pick(flow, problem, target, of, own) if len(own.at) else None)
-    return best
+    own = [np.flatnonzero((found.at >= low) & (found.at < high)) for low, high in of.parts]
+    ends = tuple(accumulate(map(len, own)))
+    return (found if len(own) == 1 else found.part(np.concatenate(own))), ends
 
 
 def _misfit(flow: Dataflow, problem: Problem, target: Target) -> Unmappable:
@@ -113,14 +148,21 @@ def spares(target: Target) -> tuple[int, ...]:
     return (spare, 0) if target.objective == "compute" and spare else (spare,)
 
 
-def _pick(flow: Dataflow, problem: Problem, target: Target, of: Grid, found: Candidates) -> Choice:
+def _pick(
+    flow: Dataflow,
+    problem: Problem,
+    target: Target,
+    of: Grid,
+    found: Candidates,
+    time_s: NDArray[np.float64],
+) -> Choice:
     """The fastest; of those within half a percent of it, the one with the fewest tiles.
 
     Where operands have memories apart, it is the one with the least traffic: those bound the tiles.
     With the objective `compute`: fewest array cycles, then folds, then least traffic, then fewest
     tiles. An array of one cell has no fill, so there cycles alone do not tell folds apart.
     """
-    cycles, traffic, time_s, tiles = found.cycles, found.traffic, found.time_s, of.tiles[found.at]
+    cycles, traffic, tiles = found.cycles, found.traffic, of.tiles[found.at]
     if target.objective == "compute":
         place = _first(cycles, found.folds, traffic, tiles, time_s)
     else:
@@ -137,12 +179,10 @@ def _mapping(
 ) -> Mapping:
     """The mapping at a place of a grid."""
     order, keep, spare = nest
-    one, known = of.part(np.array([at])), Slots()
-    tile = {r: int(v[0]) for r, v in one.tile.items()}
-    sizes = {t: int(v[0]) for t, v in one.sizes.items()}
-    slots = {
-        t: int(slots_of(t, order, keep, one.tiles, one.steps, spare, known)[0]) for t in OPERANDS
-    }
+    tile = {r: int(v[at]) for r, v in of.tile.items()}
+    sizes = {t: int(v[at]) for t, v in of.sizes.items()}
+    tiles, steps = of.tiles[at : at + 1], {r: v[at : at + 1] for r, v in of.steps.items()}
+    slots = {t: int(slots_of(t, order, keep, tiles, steps, spare, Slots())[0]) for t in OPERANDS}
     return built(flow, problem, target, order, keep, tile, sizes, slots, spare)
 
 

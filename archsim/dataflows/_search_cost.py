@@ -1,7 +1,7 @@
 """Closed-form cost of mappings of a MAC op: all loop orders over all tiles of a grid at once.
 
 One row a nest (a loop order with what it holds), one column a set of tile extents: room on chip,
-traffic, array cycles, time. Which of them is chosen is in `_search`.
+traffic, array cycles; then the time of those that fit. Which of them is chosen is in `_search`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ Nest = tuple[tuple[str, ...], frozenset[str], int]  # order, held operands, spar
 MAX_TILES = {"latency": 1 << 15, "compute": 1 << 20}  # of one op; more never paid in time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidates:
-    """Mappings that fit, one array element each, nest after nest.
+    """Mappings that fit, with all of their cost but time: one array element each, nest after nest.
 
     Attributes:
         nest: its place in the table of nests.
         at: its place in the grid.
-        cycles, folds, traffic, time_s: of the whole op; traffic in bytes.
+        cycles, folds, traffic: of the whole op; traffic in bytes.
+        in_times, weight_times: how often a tile of inputs, or of weights, enters.
+        in_slots, weight_slots: tiles that there is room for.
     """
 
     nest: Ints
@@ -40,17 +42,19 @@ class Candidates:
     cycles: Ints
     folds: Ints
     traffic: Ints
-    time_s: Floats
+    in_times: Ints
+    in_slots: Ints
+    weight_times: Ints
+    weight_slots: Ints
 
     @staticmethod
     def joined(some: Sequence[Candidates]) -> Candidates:
-        """Those of several parts of the table of nests, one behind the other."""
+        """Those of several parts, one behind the other."""
         columns = zip(*(vars(one).values() for one in some), strict=True)
         return some[0] if len(some) == 1 else Candidates(*map(np.concatenate, columns))
 
-    def within(self, low: int, high: int) -> Candidates:
-        """Those at places of the grid from `low` to `high`."""
-        own = (self.at >= low) & (self.at < high)
+    def part(self, own: slice | Ints) -> Candidates:
+        """Some of them."""
         return Candidates(*(column[own] for column in vars(self).values()))
 
 
@@ -122,11 +126,9 @@ def candidates(
     cycles = np.where(streams, of.streamed, of.cycles)
     folds = np.where(streams, of.streamed_folds, of.folds)
     traffic = _traffic(problem, target, of, held)
-    time_s = _time_s(target, of, held, cycles, traffic)
     nest, at = np.nonzero(small)
-    return Candidates(
-        low + nest, columns[at], cycles[small], folds[small], traffic[small], time_s[small]
-    )
+    moved = (column[small] for t in ("in", "weight") for column in (held[t].times, held[t].slots))
+    return Candidates(low + nest, columns[at], cycles[small], folds[small], traffic[small], *moved)
 
 
 def _column(values: Any) -> NDArray[Any]:
@@ -159,31 +161,32 @@ def _fits(problem: Problem, target: Target, of: Grid, held: dict[str, _Held], sp
     return np.asarray(small)
 
 
-def _time_s(
-    target: Target, of: Grid, held: dict[str, _Held], cycles: Ints, traffic: Ints
-) -> Floats:
-    """Seconds of the whole op."""
-    rate, sizes, steps = target.dram_bytes_per_s, of.sizes, of.steps
+def times_s(target: Target, of: Grid, found: Candidates) -> Floats:
+    """Seconds of the whole op, by each of some candidates."""
+    rate, sizes, steps, at = target.dram_bytes_per_s, of.sizes, of.steps, found.at
     outs = steps["b"] * steps["m"] * steps["n"]
-    busy_s = np.maximum(cycles / target.clock_hz, of.vector_s * outs)
-    feed_s = _feed_s(target, of, held, busy_s)
+    busy_s = np.maximum(found.cycles / target.clock_hz, (of.vector_s * outs)[at])
+    tile_s = busy_s / of.tiles[at]
+    feed_s = _feed_s(target, of, found, tile_s)
     first = int(target.weights_first)  # then time is counted once all weights have come
     before = first * sizes["weight"] * (of.tiles // steps["m"])
-    moved_s = np.maximum((traffic - before) / rate, feed_s)
+    moved_s = np.maximum((found.traffic - before[at]) / rate, feed_s)
     # the array waits for the first tile, and the last result is stored after it
     head_s = (sizes["in"] + (1 - first) * sizes["weight"]) / rate
-    tail_s = sizes["out"] / rate + of.vector_s + busy_s / of.tiles
-    return np.asarray(np.maximum(busy_s + head_s, moved_s) + tail_s)
+    tail_s = (sizes["out"] / rate + of.vector_s)[at] + tile_s
+    return np.asarray(np.maximum(busy_s + head_s[at], moved_s) + tail_s)
 
 
-def _feed_s(target: Target, of: Grid, held: dict[str, _Held], busy_s: Floats) -> Floats:
+def _feed_s(target: Target, of: Grid, found: Candidates, tile_s: Floats) -> Floats:
     """Least time that latency allows: a slot is taken from the request until its tile is used."""
-    tile_s = busy_s / of.tiles
     least = np.zeros_like(tile_s)
-    for operand in ("in", "weight"):
-        times, room = held[operand].times, held[operand].slots
-        held_s = of.sizes[operand] / target.dram_bytes_per_s + target.dram_latency_s + tile_s
-        waits = (times > room) & (of.sizes[operand] > 0)
+    for operand, times, room in (
+        ("in", found.in_times, found.in_slots),
+        ("weight", found.weight_times, found.weight_slots),
+    ):
+        size = of.sizes[operand]
+        held_s = (size / target.dram_bytes_per_s + target.dram_latency_s)[found.at] + tile_s
+        waits = (times > room) & (size > 0)[found.at]
         least = np.maximum(least, np.where(waits, times * held_s / room, 0.0))
     return least
 

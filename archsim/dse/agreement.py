@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 Design = TypeVar("Design", bound=Hashable)
 
 
@@ -36,8 +38,6 @@ def agreement(
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
     """Correlation of ranks; equal values share the mean of theirs."""
-    import numpy as np
-
     if len(set(a)) < 2 or len(set(b)) < 2:
         return None
     return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
@@ -45,8 +45,6 @@ def spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
 
 def kendall(a: Sequence[float], b: Sequence[float]) -> float | None:
     """Tau-b: pairs in order less pairs out of order, over pairs that differ (Kendall 1945)."""
-    import numpy as np
-
     if len(set(a)) < 2 or len(set(b)) < 2:
         return None
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
@@ -60,8 +58,6 @@ def kendall(a: Sequence[float], b: Sequence[float]) -> float | None:
 
 
 def _ranks(values: Sequence[float]) -> Any:
-    import numpy as np
-
     distinct, place, count = np.unique(
         np.asarray(values, dtype=float), return_inverse=True, return_counts=True
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from archsim.core.errors import InputError
 from archsim.core.yamlio import sha256_of
-from archsim.dse.evaluate import evaluate
+from archsim.dse.evaluate import evaluate, numbers_of
 from archsim.dse.executors.base import Executor
 from archsim.dse.point import Outcome, Task
 from archsim.report.model import Report
@@ -66,22 +66,23 @@ def machine_of(report: Report, executor: Executor | None = None) -> Machine:
     """The machine of a run, asked at the run's own fidelity and seed.
 
     Raises:
-        InputError: E704 for a run of the bound alone; E003 for one of another version of archsim,
+        InputError: E708 for a run of the bound alone; E204 for one of another version of archsim,
             whose numbers a comparison with this version's would not be about.
     """
     result = report.result
     if result["fidelity"] == "bound":
         raise InputError(
-            "a run at fidelity bound has nothing that a setting could relieve", code="E704",
+            "a run at fidelity bound has nothing that a setting could relieve", code="E708",
             help="run at fidelity analytic, tile or cycle",
         )  # fmt: skip
     machine = Machine(
         report.resolved["hardware"], report.resolved["workload"],
         result["fidelity"], result["seed"], executor,
     )  # fmt: skip
-    if machine.now().get("time_ps") != result["time_ps"]:
+    now = machine.now()
+    if other := [path for path, value in numbers_of(result).items() if now.get(path) != value]:
         raise InputError(
-            "this version of archsim gives the run another time than the folder says", code="E003",
-            help="run again with -o and --force",
+            f"this version of archsim gives the run another {other[0]} than the folder says",
+            code="E204", help="run again with -o and --force",
         )  # fmt: skip
     return machine

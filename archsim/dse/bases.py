@@ -52,6 +52,17 @@ class Bases:
                 table[word, other] = Base(hardware, workloads, weights, text)
         return cls(table)
 
+    @property
+    def written(self) -> dict[str, dict[str, Any]]:
+        """Every description that designs choose by name, as the study writes them out."""
+        found: dict[str, dict[str, Any]] = {"hardware": {}, "workload": {}}
+        for (machine, workload), base in self.table.items():
+            if machine is not None:
+                found["hardware"][machine] = base.hardware
+            if workload is not None:
+                found["workload"][workload] = base.workloads[0]
+        return found
+
     def get(self, chosen: Mapping[str, str]) -> Base:
         """The base of a design that chooses so; the first of those that fit."""
         return self.choosable(chosen)[0]
@@ -110,9 +121,9 @@ def bases(
     if spec.workloads:
         work(None, spec.workloads, [("workloads", i) for i in range(len(spec.workloads))])
     for word, place in _choices("hardware", spec, dimensions):
-        machine(word, word, place)
+        machine(word, spec.descriptions.hardware.get(word, word), place)
     for word, place in _choices("workload", spec, dimensions):
-        work(word, [word], [place])
+        work(word, [spec.descriptions.workload.get(word, word)], [place])
     for key, some in (("hardware", machines), ("workloads", lists)):
         if not some and not found:
             message = f'the study needs "{key}"'

@@ -20,6 +20,8 @@ from archsim.core.spec import Spec, problem
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\D.*?)?\s*")
 MOST_STEPS = 1_000_000
+MOST_TRIED = 100  # choices that are tried before a study begins
+DIGITS = 6  # of a value that is drawn from a continuum: what anybody can say of a rate or a size
 UNITS = {"bytes": "B", "cycles": "cycle"}  # of what is counted
 
 End = Annotated[
@@ -102,12 +104,17 @@ class Span:
     whole: Literal["none", "written", "base"]
     unit: str
 
-    def at(self, share: float) -> Any:
-        """The value at a share in [0, 1] of the way from low to high, as YAML holds it."""
+    def at(self, share: float, digits: int | None = None) -> Any:
+        """The value at a share in [0, 1] of the way from low to high, as YAML holds it.
+
+        With `digits`, one between the ends is rounded to so many significant ones.
+        """
         if self.log:
             found = self.low * (self.high / self.low) ** share
         else:
             found = self.low + (self.high - self.low) * share
+        if digits and 0 < share < 1:
+            found = float(f"{found:.{digits}g}")
         found = min(max(self.high if share == 1 else found, self.low), self.high)
         if self.whole == "base":
             return _counted_text(found, self.unit)
@@ -126,27 +133,29 @@ class Dimension:
         levels: the values in order; None where there is a continuum.
         ordered: that neighbours are alike, so that a search may learn from them.
         span: the continuum, or the whole numbers that are drawn decade by decade.
+        chosen: that values are written one by one, so that one tells nothing of another.
     """
 
     path: str
     levels: tuple[Any, ...] | None
     ordered: bool
     span: Span | None = None
+    chosen: bool = False
 
     def at(self, share: float) -> Any:
         """The value at a share in [0, 1] of the way through."""
         if self.span is not None:
-            return self.span.at(share)
+            return self.span.at(share, DIGITS if self.levels is None else None)
         assert self.levels is not None
         return self.levels[min(int(share * len(self.levels)), len(self.levels) - 1)]
 
     @property
-    def ends(self) -> tuple[Any, ...]:
-        """First and last value; all choices that are mappings."""
+    def telling(self) -> tuple[Any, ...]:
+        """Values that mistakes show in: choices, of many the first; of a range both ends."""
         if self.levels is None:
             return (self.at(0.0), self.at(1.0))
-        if any(isinstance(value, Mapping) for value in self.levels):
-            return self.levels
+        if self.chosen:
+            return self.levels[:MOST_TRIED]
         return tuple(self.levels[i] for i in sorted({0, len(self.levels) - 1}))
 
     def settings(self, value: Any) -> dict[str, Any]:
@@ -184,7 +193,7 @@ def _of_choices(path: str, choices: tuple[Any, ...]) -> Dimension:
     numbers = [size_of(choice) for choice in choices]
     sizes = [number for number in numbers if number is not None]
     ordered = len(sizes) == len(choices) and sizes in (sorted(sizes), sorted(sizes, reverse=True))
-    return Dimension(path, choices, ordered)
+    return Dimension(path, choices, ordered, chosen=True)
 
 
 def _of_whole_numbers(path: str, spec: DimensionSpec) -> Dimension:
@@ -258,7 +267,7 @@ def _refuse(low: Any, high: Any, shown: str, *, log: bool) -> None:
         raise InputError(
             f"a range of ratios from {shown} goes through zero",
             code="E107",
-            help="both ends greater than 0, or equal steps: `range`",
+            help="both ends greater than 0, or equal steps: `range`, after --vary `lin:`",
         )
     if low >= high:
         raise InputError(

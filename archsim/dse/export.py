@@ -2,84 +2,69 @@
 
 What differs between equal studies (times, hosts, workers) is in no column. CSV and Parquet have a
 column for each setting and for each metric that any design has, by dotted path; JSON lines keep
-the nesting of a row.
+the nesting of a row. Rows are made one at a time.
 """
 
 from __future__ import annotations
 
 import csv
-import io
-import os
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from archsim.core.errors import MissingExtra
 from archsim.core.files import atomic_write
 from archsim.core.yamlio import canonical_json
+from archsim.dse.parquet import write_parquet
 from archsim.dse.store import Point, Store
 
 Format = Literal["csv", "jsonl", "parquet"]
 FIRST: Final = {"key": "VARCHAR", "number": "BIGINT", "fidelity": "VARCHAR", "status": "VARCHAR"}
 LAST: Final = {"error.code": "VARCHAR", "error.message": "VARCHAR"}
-GROUP = 20_480  # rows of a Parquet row group: a multiple of DuckDB's vectors of 2,048
-DOUBLE = '"'  # what CSV quotes with
 LARGEST = 2**63  # integers from here on are floats in Parquet
 
 
-def csv_text(store: Store) -> str:
-    """The table as CSV; empty where a design has no such setting or metric."""
-    columns = _columns(store.points())
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for point in store.points():
-        cells = _cells(point)
-        writer.writerow([_written(cells.get(name)) for name in columns])
-    return text.getvalue()
+def csv_lines(store: Store) -> Iterator[str]:
+    """The table as CSV, names first; empty where a design has no such setting or metric."""
+    yield from _csv_lines(store, list(_columns(store.points())))
 
 
-def jsonl_text(store: Store) -> str:
+def jsonl_lines(store: Store) -> Iterator[str]:
     """The table as JSON lines: key, number, fidelity, settings, status, metrics, error."""
-    return "".join(canonical_json(vars(point)) + "\n" for point in store.points())
+    for point in store.points():
+        yield canonical_json(vars(point)) + "\n"
 
 
-def write_parquet(store: Store, path: Path) -> None:
-    """The table as Parquet, by DuckDB from the same text as CSV.
-
-    Raises:
-        MissingExtra: when DuckDB is not installed.
-    """
-    try:
-        import duckdb
-    except ImportError:
-        raise MissingExtra("Parquet is written by DuckDB", extra="data") from None
-    columns = _columns(store.points())
-    types = ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in columns.items())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-        source, target = Path(folder, "table.csv"), Path(folder, "table.parquet")
-        source.write_text(csv_text(store))
-        # one thread and fixed groups: the bytes then depend on the rows alone
-        with duckdb.connect(config={"threads": 1, "preserve_insertion_order": True}) as database:
-            database.execute(
-                f"COPY (SELECT * FROM read_csv({_quoted(str(source))}, header = true, delim = ',', "
-                f"quote = {_quoted(DOUBLE)}, escape = {_quoted(DOUBLE)}, columns = {{{types}}})) "
-                f"TO {_quoted(str(target))} (FORMAT parquet, ROW_GROUP_SIZE {GROUP})"
-            )
-        os.replace(target, path)
-
-
-TEXTS: Final[dict[str, Callable[[Store], str]]] = {"csv": csv_text, "jsonl": jsonl_text}
+LINES: Final[dict[str, Callable[[Store], Iterator[str]]]] = {
+    "csv": csv_lines, "jsonl": jsonl_lines,
+}  # fmt: skip
 
 
 def write(store: Store, form: Format, path: Path) -> None:
-    """The table as a file, whole or not at all."""
+    """The table as a file, whole or not at all.
+
+    Raises:
+        MissingExtra: for Parquet, when DuckDB is not installed.
+    """
     if form == "parquet":
-        write_parquet(store, path)
+        columns = _columns(store.points())
+        write_parquet(path, _csv_lines(store, list(columns)), columns, "csv")
     else:
-        atomic_write(path, TEXTS[form](store))
+        atomic_write(path, LINES[form](store))
+
+
+def _csv_lines(store: Store, columns: list[str]) -> Iterator[str]:
+    writer = csv.writer(_Handed(), lineterminator="\n")
+    yield writer.writerow(columns)
+    for point in store.points():
+        cells = _cells(point)
+        yield writer.writerow([_written(cells.get(name)) for name in columns])
+
+
+class _Handed:
+    """A file that keeps nothing: `csv.writer` hands back what its `write` says."""
+
+    def write(self, text: str) -> str:
+        return text
 
 
 def _columns(points: Iterable[Point]) -> dict[str, str]:
@@ -117,7 +102,3 @@ def _written(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else canonical_json(value)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

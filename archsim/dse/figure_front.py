@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from archsim.core.errors import MissingExtra
+from archsim.core.yamlread import value_text
 from archsim.dse.objective import Objective
-from archsim.dse.pareto import hypervolume, worst
+from archsim.dse.pareto import hypervolume, usual_reference
 from archsim.dse.stored import Design, StoredStudy
 from archsim.report.figure_chart import Axis, Chart, Figure, Line, Points
 from archsim.report.formulas import unit_of
+from archsim.report.quantity import scale
 
 MOST_DRAWN = 20_000  # points that a page can hold; of more, one a spot is drawn
 SPOTS = (200, 150)  # of a figure, across and up
 CROWD = 2000  # points of one kind from which they are smaller
 WIDE = 30.0  # ratio of largest to least from which an axis is in decades
 STEPS = 120  # of the curve of hypervolume
-PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"))
 LOOKS: dict[str, tuple[str, Any, Any, float]] = {
     "dominated": ("dominated", "mute", 0, 8.0), "broken": ("breaks a constraint", 3, "cross", 12.0),
     "front": ("front", 0, 0, 22.0), "described": ("as described", 1, "star", 70.0),
@@ -36,11 +37,8 @@ class Scale:
     def of(cls, objective: Objective, values: Sequence[float]) -> Scale:
         """The scale that gives an objective short numbers."""
         unit, name = unit_of(objective.metric), objective.metric.removeprefix("metrics.")
-        largest = max(map(abs, values), default=0.0)
-        size, prefix = next(((s, p) for s, p in PREFIXES if largest >= s), (1.0, ""))
-        if unit not in ("s", "J", "W"):
-            return cls(f"{name} [{unit}]" if unit else name, 1.0)
-        return cls(f"{name} [{prefix}{unit}]", size)
+        size, unit = scale(max(map(abs, values), default=0.0), unit)
+        return cls(f"{name} [{unit}]" if unit else name, size)
 
     def shown(self, values: Sequence[float]) -> list[float]:
         """Values in the unit of the title."""
@@ -70,7 +68,8 @@ def pareto(study: StoredStudy) -> Figure | None:
             at = [place(d) for d in mine]
             marks.append(Points(label, [x for x, _ in at], [y for _, y in at], shade, symbol, size,
                                 hover=[said(d) for d in mine]))  # fmt: skip
-    steps = [place(d) for d in (study.front if two else _leaders(study))]
+    several = len(study.spec.objectives) > 2  # whose front is no line in two of them
+    steps = [] if several else [place(d) for d in (study.front if two else _leaders(study))]
     if steps:
         marks.insert(0, Line("", [x for x, _ in steps], [y for _, y in steps], 0, step=True))
     marks += _limits(study, [place(d) for d in designs], (axis_x, axis_y), two=two)
@@ -137,10 +136,12 @@ def _row(study: StoredStudy, design: Design) -> dict[str, Any]:
 
 
 def said(design: Design) -> str:
-    """A design in a line, for the text that hovers."""
-    name = "as described" if design.kind == "described" else f"design {design.point.number}"
-    settings = "<br>".join(f"{path} = {value}" for path, value in design.point.settings.items())
-    return f"{name}<br>{settings}" if settings else name
+    """A design and a line for each of its settings, for the text that hovers."""
+    point = design.point
+    name = f"design {point.number}, {point.key[:8]}"
+    name = "as described" if design.kind == "described" else name
+    settings = (f"{path} = {value_text(value)}" for path, value in point.settings.items())
+    return "\n".join([name, *settings])
 
 
 def thinned(designs: Sequence[Design]) -> list[Design]:
@@ -177,7 +178,7 @@ def growth(study: StoredStudy) -> Figure | None:
     said_reference = (study.summary.get("hypervolume") or {}).get("reference")
     signs = [one.sign for one in spec.objectives]
     reference = ([s * v for s, v in zip(signs, said_reference, strict=True)] if said_reference
-                 else list(worst([d.less for d in designs])))  # fmt: skip
+                 else list(usual_reference([d.less for d in designs])))  # fmt: skip
     last = designs[-1].point.number + 1
     rows, best = [], list[tuple[float, ...]]()
     todo = iter([*kept, None])
@@ -195,9 +196,12 @@ def growth(study: StoredStudy) -> Figure | None:
     shown = ", ".join(f"{o.metric} {s * r:.4g}" for o, s, r in
                       zip(spec.objectives, signs, reference, strict=True))  # fmt: skip
     x, y = ([row[key] for row in rows] for key in ("designs", "hypervolume"))
+    round_ = f"of the first of {len(spec.stages) + 1} rounds, at fidelity {first}"
+    of = f"at the end {round_}" if spec.stages else f"at the end, at fidelity {first}"
     return Figure(
-        "hypervolume", "How the front grew",
-        f"{y[-1]:.4g} at the end, at fidelity {first}; against the point {shown}.", rows,
+        "hypervolume", "How the front of the first round grew" if spec.stages else
+        "How the front grew",
+        f"{y[-1]:.4g} {of}; against the point {shown}.", rows,
         Chart((Line("", x, y, 0, step=True),), x=Axis("Designs asked for", low=0, high=last),
               y=Axis("Hypervolume")),
         1.9,

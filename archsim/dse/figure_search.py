@@ -7,23 +7,25 @@ from itertools import pairwise
 from math import log
 from typing import Any
 
+from archsim.core.yamlread import value_text
 from archsim.dse.agreement import kendall, spearman
 from archsim.dse.figure_front import Scale, wide
 from archsim.dse.stored import Design, StoredStudy
-from archsim.report.figure_chart import Axis, Bars, Chart, Figure, Line, Points
+from archsim.report.figure_chart import Axis, Bars, Chart, Figure, Line, Points, cut
 from archsim.report.style import Rows
 
 MOST_LINES = 300  # of designs behind the front that are drawn
 GROUPS = 8  # into which values of a setting are put
 BAR_IN, ROOM_IN = 0.2, 0.5
 AXIS_IN = 0.36  # between two of the axes that designs cross
-WRAP = 22  # characters of a line of an axis' name
+WRAP, LINES = 22, 3  # characters of a line of an axis' name; lines of it, the last ones
+LONG, END = 36, 16  # characters of a name in one line; of the value at an end of an axis
 
 
 def parallel(study: StoredStudy) -> Figure | None:
     """Every setting and objective as an axis of its own; a design is a line down across them."""
     designs = [d for d in study.designs if d.kept and d.kind != "described"]
-    axes = [path for path in study.paths if len({_word(d, path) for d in designs}) > 1]
+    axes = [path for path in study.paths if len({word(d, path) for d in designs}) > 1]
     if not designs or not axes:
         return None
     places = [_places(designs, path) for path in axes]
@@ -69,16 +71,18 @@ def _lines(label: str, designs: Sequence[Sequence[float]], shade: Any, width: fl
     return Line(label, x[:-1], y[:-1], shade, width=width)
 
 
-def _word(design: Design, path: str) -> str:
-    return str(design.point.settings.get(path, "as described"))
+def word(design: Design, path: str) -> str:
+    """What a design sets, as users write it."""
+    value = design.point.settings.get(path, "as described")
+    return value_text(value)
 
 
 def _order(designs: Sequence[Design], path: str) -> list[str]:
     """Values of a setting, numbers by size, then words."""
     from archsim.dse.dimension import size_of
 
-    values = {_word(d, path): d.point.settings.get(path) for d in designs}
-    sizes = {word: size_of(value) for word, value in values.items()}
+    values = {word(d, path): d.point.settings.get(path) for d in designs}
+    sizes = {said: size_of(value) for said, value in values.items()}
     numbers = sorted((w for w in sizes if sizes[w] is not None), key=lambda w: (sizes[w], w))
     return numbers + sorted(w for w in sizes if sizes[w] is None)
 
@@ -86,29 +90,30 @@ def _order(designs: Sequence[Design], path: str) -> list[str]:
 def _places(designs: Sequence[Design], path: str) -> list[float]:
     """Where each design stands on the axis of a setting, from 0 to 1."""
     order = _order(designs, path)
-    place = {word: i / max(1, len(order) - 1) for i, word in enumerate(order)}
-    return [place[_word(d, path)] for d in designs]
+    place = {said: i / max(1, len(order) - 1) for i, said in enumerate(order)}
+    return [place[word(d, path)] for d in designs]
 
 
 def _ends(designs: Sequence[Design], path: str) -> tuple[str, str]:
     order = _order(designs, path)
-    return order[0], order[-1]
+    low, high = (one if len(one) <= END else f"{one[: END - 1]}…" for one in (order[0], order[-1]))
+    return low, high
 
 
 def _wrapped(text: str) -> str:
-    """A long path in lines, broken after its dots."""
+    """A long path in lines, broken after its dots, and each cut where it is still too long."""
     lines = [""]
-    for word in text.replace(".", ".\0").split("\0"):
-        if lines[-1] and len(lines[-1]) + len(word) > WRAP:
+    for part in text.replace(".", ".\0").split("\0"):
+        if lines[-1] and len(lines[-1]) + len(part) > WRAP:
             lines.append("")
-        lines[-1] += word
-    return "\n".join(lines)
+        lines[-1] += part
+    return "\n".join(cut(line, WRAP) for line in lines[-LINES:])
 
 
 def importance(study: StoredStudy) -> Figure | None:
     """Share of each objective's variance that one setting alone explains."""
     designs = [d for d in study.designs if d.kind != "described"]
-    found = [path for path in study.paths if len({_word(d, path) for d in designs}) > 1]
+    found = [path for path in study.paths if len({word(d, path) for d in designs}) > 1]
     rows: Rows = []
     for path in found:
         groups = _grouped(designs, path)
@@ -130,7 +135,7 @@ def importance(study: StoredStudy) -> Figure | None:
         marks.append(Points(one.metric, values, range(len(names)), i, i, 26.0, hover=hover))
     chart = Chart(
         tuple(marks), x=Axis("Variance explained [%]", low=-2, high=102),
-        y=Axis(ticks=tuple((float(i), name) for i, name in enumerate(names)),
+        y=Axis(ticks=tuple((float(i), cut(name, LONG)) for i, name in enumerate(names)),
                low=len(names) - 0.5, high=-0.5), legend=" ",
     )  # fmt: skip
     says = (f"{names[0]} matters most. Analysis of variance by groups of a setting's values, of "
@@ -144,8 +149,8 @@ def _grouped(designs: Sequence[Design], path: str) -> list[int]:
     """A group for each design, by its value of a setting."""
     order = _order(designs, path)
     count = min(GROUPS, len(order))
-    group = {word: i * count // len(order) for i, word in enumerate(order)}
-    return [group[_word(d, path)] for d in designs]
+    group = {said: i * count // len(order) for i, said in enumerate(order)}
+    return [group[word(d, path)] for d in designs]
 
 
 def explained(values: Sequence[float], groups: Sequence[int]) -> float:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import fcntl
 import shutil
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -105,6 +107,25 @@ def connect(folder: Path, *, write: bool) -> sqlite3.Connection:
         database.close()
         raise unreadable(folder, error) from None
     return database
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """While the block writes, a disk that is full or gone is an error of the folder.
+
+    Raises:
+        InputError: E703 with what the system says.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"{folder} cannot be written: {said}",
+            code="E703", help="answers that are there are kept: the same command goes on",
+        ) from None  # fmt: skip
+    except sqlite3.DatabaseError as error:
+        raise unreadable(folder, error) from None
 
 
 def unreadable(folder: Path, error: sqlite3.DatabaseError) -> InputError:

@@ -70,12 +70,16 @@ class Found:
         plan: what was asked.
         described: the machine as it is described, at the last fidelity; None if not reached.
         rows: the designs of the last round, each once, by number.
-        asked: how often a design was asked for, repeated ones counted again.
+        asked: how often the search asked for a design, repeated ones counted again.
+        again: designs of later rounds, which went on from one before.
         volumes: hypervolume of the front after each batch of the search.
         reference: of the hypervolumes, all to be minimised; empty without any.
         agreement: rank correlations of each two fidelities, one entry an objective.
         complete: that no design is missing.
         ran, cached: designs that were run now, and that were answered by the store; of all rounds.
+        trouble: designs of any round that failed or were quarantined.
+        former: answers in the folder that are of another description of the study.
+        readopted: those of them that answer this one too.
     """
 
     plan: Plan
@@ -89,7 +93,9 @@ class Found:
     ran: int = 0
     cached: int = 0
     trouble: int = 0
-    """Designs of any round that failed or were quarantined."""
+    again: int = 0
+    former: int = 0
+    readopted: int = 0
 
     front: Sequence[Row] = field(init=False)
     """Designs that keep the constraints and that none dominates, by the first objective."""

@@ -1,14 +1,16 @@
-"""The first Ctrl-C lets what runs end; the second ends at once."""
+"""The first Ctrl-C gives what runs some time to end; the second ends at once."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 from archsim.core.errors import EXIT_INTERRUPTED, ArchsimError
+from archsim.core.signals import handled
+from archsim.dse.progress import nobody
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)  # the second is what batch systems send before they kill
 
@@ -19,18 +21,21 @@ class Interrupted(ArchsimError):
     exit_code = EXIT_INTERRUPTED
 
 
-def _nobody(text: str) -> None:
-    """Tell no one."""
-
-
 @contextmanager
 def interruptible(
-    stop: Callable[[], None], tell: Callable[[str], None] = _nobody
+    stop: Callable[[], None],
+    tell: Callable[[str], None] = nobody,
+    *,
+    grace_s: float | None = None,
 ) -> Iterator[threading.Event]:
     """While the block runs, the first Ctrl-C or SIGTERM calls `stop` and sets the event.
 
-    Both are called in a signal handler: `tell` must write by itself, not through a buffer that
-    others use. Outside the main thread signals stay as they are.
+    Outside the main thread signals stay as they are.
+
+    Args:
+        stop: lets nothing begin any more; called in a signal handler, as `tell` is.
+        tell: hears of it; it must write by itself, not through a buffer that others use.
+        grace_s: that `stop` leaves to what runs; None for as long as that takes.
 
     Raises:
         KeyboardInterrupt: at the second, wherever the block is then.
@@ -40,16 +45,16 @@ def interruptible(
         yield asked
         return
 
+    room = "" if grace_s is None else f", for {grace_s:g} s at most"
+
     def handle(number: int, frame: FrameType | None) -> None:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
         stop()
-        tell("finishing the points that run; Ctrl-C again stops at once")
+        tell(f"finishing the points that run{room}; Ctrl-C again stops at once")
 
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
-    try:
+    with ExitStack() as stack:
+        for number in SIGNALS:
+            stack.enter_context(handled(number, handle))
         yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

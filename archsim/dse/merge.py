@@ -1,15 +1,19 @@
-"""Shards of a study become one: the store that a single machine would have written."""
+"""Shards of a study become one: the rows and files that a single machine would have written.
+
+The summary of a study is of the loop that asked for its designs: the same command with the merged
+folder runs nothing and writes it.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from archsim.core.errors import InputError
 from archsim.core.files import atomic_write
+from archsim.dse.again import written
 from archsim.dse.folder import DATABASE, MANIFEST, RESOLVED
 from archsim.dse.store import Store
 
@@ -45,7 +49,8 @@ def merge(
             for point in source.points():
                 _copy(source.run_path(point.key), store.run_path(point.key))
             store.absorb(source)
-        _copy(sources[0] / RESOLVED, into / RESOLVED)
+        for file in (sources[0] / RESOLVED, *written(sources[0])):
+            _copy(file, into / file.name)
         manifest = {"merged": [source.folder.name for source in stores], "wall_s": store.wall_s()}
         atomic_write(into / MANIFEST, json.dumps(manifest, indent=2) + "\n")
         if whole:
@@ -109,6 +114,6 @@ def _check_whole(stores: Sequence[Store], *, partial: bool) -> bool:
 
 
 def _copy(source: Path, target: Path) -> None:
+    """Copy a file that is there, whole or not at all."""
     if source.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        atomic_write(target, source.read_bytes())

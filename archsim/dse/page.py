@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from archsim.core.errors import InputError
 from archsim.core.units import format_si
 from archsim.core.yamlio import dump_yaml
 from archsim.dse import figure_front, figure_search
+from archsim.dse.again import again as alone
 from archsim.dse.figure_search import reason
-from archsim.dse.space import CHOSEN
-from archsim.dse.spec import WorkloadRef
 from archsim.dse.stored import Design, StoredStudy, is_study, read_study
-from archsim.lowering.spec import load_workload
 from archsim.report.figure_chart import Figure
-from archsim.report.formulas import unit_of
-from archsim.report.html.page import Page, Section, Table
-from archsim.system.spec import load_hardware
+from archsim.report.html.page import AGAIN, Page, Section, Table
+from archsim.report.quantity import with_unit
 
 __all__ = ["figures", "is_study", "page"]
 MOST_ROWS = 60  # of the table of the front
 MOST_REASONS = 12
-FILES = ("hardware.yaml", "workload.yaml")
 COLUMNS = 6  # of settings in the table; more are in the data of the figure
 
 
@@ -58,6 +50,7 @@ def page(folder: Path) -> Page:
             _failed(study, pick("failures")),
             _again(study),
         ),
+        _passing(study),
     )  # fmt: skip
 
 
@@ -90,10 +83,10 @@ def _verdict(study: StoredStudy) -> str:
         if not study.front:
             break
         best = min(study.front, key=lambda d: d.less[i])
-        text += f" Best {_name(one.metric)}: {_value(one.metric, best.values[i])}"
+        text += f" Best {_name(one.metric)}: {with_unit(one.metric, best.values[i])}"
         text += f", design {best.point.number}"
         if described is not None and best.values[i] and described.values[i]:
-            text += f" (as described {_value(one.metric, described.values[i])})"
+            text += f" (as described {with_unit(one.metric, described.values[i])})"
         text += "."
     if study.meta.get("complete") != "1":
         text += " The study has not come to its end."
@@ -102,7 +95,7 @@ def _verdict(study: StoredStudy) -> str:
 
 def _facts(study: StoredStudy) -> list[tuple[str, str]]:
     spec = study.spec
-    facts = [
+    return [
         ("Key", study.meta.get("spec", "")[:8] or "not said"),
         ("Sampler", str(study.summary.get("sampler") or spec.search.sampler)),
         ("Fidelity", spec.fidelity),
@@ -110,56 +103,40 @@ def _facts(study: StoredStudy) -> list[tuple[str, str]]:
         ("Version", study.meta.get("archsim", "not said")),
         ("Runs", f"{len(study.points)}"),
     ]
-    wall = study.manifest.get("wall_s")
-    return [*facts, ("Took", format_si(wall, "s"))] if isinstance(wall, int | float) else facts
+
+
+def _passing(study: StoredStudy) -> tuple[tuple[str, str], ...]:
+    wall_s = study.manifest.get("wall_s")
+    return (("Took", format_si(wall_s, "s")),) if isinstance(wall_s, int | float) else ()
 
 
 def _front(study: StoredStudy) -> tuple[Table, ...]:
-    """The best designs with what they set and how to run each again."""
+    """The best designs with what they set; and how to run each again, where no column hides it."""
     shown = study.front[:MOST_ROWS]
     if not shown:
         return ()
-    values = {p: {str(d.point.settings.get(p)) for d in study.designs} for p in study.paths}
+    values = {p: {figure_search.word(d, p) for d in study.designs} for p in study.paths}
     varied = [path for path, found in values.items() if len(found) > 1][:COLUMNS]
     names = [one.metric for one in study.spec.objectives]
-    head = ("Design", *(_name(n) for n in names), *varied, "Run this point again")
+    head = ("Design", "Key", *(_name(n) for n in names), *varied)
     rows = tuple(
         (
-            str(d.point.number), *(_value(n, v) for n, v in zip(names, d.values, strict=True)),
-            *(str(d.point.settings.get(p, "as described")) for p in varied), again(study, d),
+            str(d.point.number), d.point.key[:8],
+            *(with_unit(n, v) for n, v in zip(names, d.values, strict=True)),
+            *(figure_search.word(d, p) for p in varied),
         )
         for d in shown
     )  # fmt: skip
-    return (Table(head, rows, tuple(range(1 + len(names))), (len(head) - 1,)),)
+    numbers = (0, *range(2, 2 + len(names)))
+    commands = tuple((str(d.point.number), again(study, d)) for d in shown)
+    table = Table(head, rows, numbers)
+    return table, Table(("Design", "Run this point again, in its folder"), commands, (0,), (1,))
 
 
 def again(study: StoredStudy, design: Design) -> str:
-    """The command that runs one design alone, on each workload.
-
-    A description that is not one that ships is named as the file to put it into.
-    """
-    spec, settings = study.spec, design.point.settings
-    chosen = {word: str(settings[word]) for word in CHOSEN if word in settings}
-    machine = chosen.get("hardware") or _named(spec.hardware, FILES[0], load_hardware)
-    jobs = [chosen["workload"]] if "workload" in chosen else [
-        _named(one.model if isinstance(one, WorkloadRef) else one, FILES[1], load_workload)
-        for one in spec.workloads
-    ]  # fmt: skip
-    options = ["--fidelity", spec.fidelity, "--seed", str(spec.seed)]
-    for path, value in settings.items():
-        if path not in CHOSEN:
-            options += ["--set", f"{path}={value}"]
-    return "\n".join(shlex.join(["archsim", "run", machine, job, *options]) for job in jobs)
-
-
-def _named(said: Any, file: str, load: Callable[[str], Any]) -> str:
-    """The name of a description that ships as it is written out, or the file to put it into."""
-    if not isinstance(said, Mapping):
-        return str(said)
-    name = str(said.get("name") or file)
-    with suppress(InputError):
-        return name if load(name)[0].to_data() == said else file
-    return file
+    """The commands that run one design alone, on each workload, in the folder of the study."""
+    point = design.point
+    return "\n".join(alone(Path(), study.spec.to_data(), point.settings, point.fidelity))
 
 
 def _agreement(study: StoredStudy) -> tuple[Table, ...]:
@@ -202,16 +179,9 @@ def _again(study: StoredStudy) -> Section:
     commands = ("archsim explore explore.resolved.yaml", export)
     text = dump_yaml(study.spec.to_data())
     return Section(
-        "again", "Reproduce", says, commands=commands, folded=(("explore.resolved.yaml", text),)
+        AGAIN, "Reproduce", says, commands=commands, folded=(("explore.resolved.yaml", text),)
     )
 
 
 def _name(metric: str) -> str:
     return metric.removeprefix("metrics.")
-
-
-def _value(metric: str, value: float) -> str:
-    unit = unit_of(metric)
-    if unit in ("s", "J", "W"):
-        return format_si(value, unit)
-    return f"{value:.4g} {unit}".strip()

@@ -6,38 +6,72 @@ second only by the first, and so on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from math import inf
 from typing import Any
+
+import numpy as np
 
 from archsim.core.errors import MissingExtra
 
 Values = Sequence[Sequence[float]]
+BEYOND = 0.1  # of the range of an objective
+PLANE = 2  # objectives up to which designs in order of the first tell every front
 
 
 def ranks(values: Values) -> list[int]:
     """Front of each design, from 0; equal designs share one."""
-    import numpy as np
-
-    points = np.asarray(values, dtype=float)
-    rank = np.full(len(points), -1)
-    left = np.arange(len(points))
-    front = 0
-    while len(left):
-        best = left[_undominated(points[left])]
-        rank[best] = front
-        left = left[rank[left] < 0]
-        front += 1
-    return [int(r) for r in rank]
+    rank = [0] * len(values)
+    for number, own in enumerate(_fronts(values)):
+        for i in own:
+            rank[i] = number
+    return rank
 
 
 def front(values: Values) -> list[int]:
     """Indices of the designs that none dominates, in order; of equal ones all."""
-    import numpy as np
-
     if not values:
         return []
     return [int(i) for i in np.flatnonzero(_undominated(np.asarray(values, dtype=float)))]
+
+
+def _fronts(values: Values) -> Iterator[list[int]]:
+    """Indices of the designs of each front, the best first."""
+    if not values:
+        return
+    points = np.asarray(values, dtype=float)
+    if points.shape[1] <= PLANE:
+        rank = _ranks_in_plane(points)
+        order = sorted(range(len(rank)), key=rank.__getitem__)
+        for _, own in groupby(order, key=rank.__getitem__):
+            yield list(own)
+        return
+    left = np.arange(len(points))
+    while len(left):
+        mask = _undominated(points[left])
+        yield [int(i) for i in left[mask]]
+        left = left[~mask]
+
+
+def _ranks_in_plane(points: Any) -> list[int]:
+    """Ranks by one or two objectives, one design after the other in order of the first.
+
+    Then a front dominates a design if the least second objective of the front does, and those are
+    in order of the fronts (Jensen 2003).
+    """
+    rank = [0] * len(points)
+    least: list[float] = []
+    before: tuple[float, ...] = ()
+    for i in np.lexsort(points.T[::-1]):
+        point = tuple(points[i])
+        if point != before:
+            own = bisect_right(least, point[-1]) if len(point) == PLANE else len(least)
+            least[own : own + 1] = [point[-1]]
+            before = point
+        rank[i] = own
+    return rank
 
 
 def _undominated(points: Any) -> Any:
@@ -46,8 +80,6 @@ def _undominated(points: Any) -> Any:
     Sorted by all coordinates, a design can only be dominated by one before it, so it is compared
     with the front so far.
     """
-    import numpy as np
-
     order = np.lexsort(points.T[::-1])
     mask = np.zeros(len(points), dtype=bool)
     kept = np.empty_like(points)
@@ -79,19 +111,30 @@ def crowding(values: Values) -> list[float]:
 
 def best(values: Values, count: int) -> list[int]:
     """Indices of the best designs, in order: by front, then by room, then by number."""
-    rank = ranks(values) if values else []
-    room = [0.0] * len(values)
-    for one in set(rank):
-        own = [i for i, r in enumerate(rank) if r == one]
-        for i, space in zip(own, crowding([values[i] for i in own]), strict=True):
-            room[i] = space
-    order = sorted(range(len(values)), key=lambda i: (rank[i], -room[i], i))
-    return sorted(order[:count])
+    chosen: list[int] = []
+    for own in _fronts(values):
+        missing = count - len(chosen)
+        if missing <= 0:
+            break
+        room = dict(zip(own, crowding([values[i] for i in own]), strict=True))
+        chosen += sorted(own, key=lambda i: (-room[i], i))[:missing]
+    return sorted(chosen)
 
 
 def worst(values: Values) -> tuple[float, ...]:
-    """The largest value of each objective: a point of reference for hypervolumes."""
+    """The largest value of each objective."""
     return tuple(max(column) for column in zip(*values, strict=True))
+
+
+def usual_reference(values: Values) -> tuple[float, ...]:
+    """A point that hypervolumes of such designs are measured from: beyond the worst of them.
+
+    A tenth of the range beyond, so that the ends of a front count too (the custom that Ishibuchi et
+    al. 2018 discuss); where all are equal, a tenth of the value.
+    """
+    low = (min(column) for column in zip(*values, strict=True))
+    pairs = zip(low, worst(values), strict=True)
+    return tuple(high + BEYOND * ((high - least) or abs(high)) for least, high in pairs)
 
 
 def hypervolume(values: Values, reference: Sequence[float]) -> float:
@@ -100,8 +143,6 @@ def hypervolume(values: Values, reference: Sequence[float]) -> float:
     Raises:
         MissingExtra: where moocore is not installed.
     """
-    import numpy as np
-
     try:
         import moocore
     except ImportError:

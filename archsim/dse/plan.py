@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from archsim import api
@@ -27,6 +28,9 @@ from archsim.lowering.spec import load_workload
 
 T = TypeVar("T")
 ALTERS_NOTHING = ("name", "description", "execution", "output", "provenance")  # no answer
+HASHED = ("descriptions",)  # as bases
+OF_WORK = "workload."
+FIDELITIES = ("bound", "analytic", "tile", "cycle")  # the closest last
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Plan:
     @property
     def sha256(self) -> str:
         """Hash of all that decides which designs are asked for and what they answer."""
-        said = {k: v for k, v in self.spec.to_data().items() if k not in ALTERS_NOTHING}
+        said = {k: v for k, v in self.spec.to_data().items() if k not in (*ALTERS_NOTHING, *HASHED)}
         return sha256_of(
             {**said, "sampler": self.kind, "bases": [b.sha256 for b in self.bases.table.values()]}
         )
@@ -161,6 +165,7 @@ def prepare(
     if spec.search.reference and len(spec.search.reference) != len(spec.objectives):
         message = f"{len(spec.objectives)} objectives need a reference of as many values"
         found.append(document.diagnostic(("search", "reference"), "E202", message))
+    found += _falling(spec, document)
     if not spec.space and not spec.points:
         help_text = "example `space: {memory.hbm.bandwidth: [1 TB/s, 2 TB/s]}`"
         message = "the space is empty: nothing varies"
@@ -180,12 +185,26 @@ def prepare(
     return plan
 
 
+def _falling(spec: ExploreSpec, document: Document) -> list[Diagnostic]:
+    """Rounds that are no cheaper than the one after."""
+    found = []
+    for i, (low, high) in enumerate(pairwise(spec.fidelities)):
+        if FIDELITIES.index(low) >= FIDELITIES.index(high):
+            place: Path_ = ("screen", i) if isinstance(spec.screen, tuple) else ("screen",)
+            message = f"a round at {low} before one at {high} saves nothing"
+            help_text = f"rounds rise in fidelity: {', '.join(FIDELITIES)}"
+            place = (*place, "fidelity")
+            found.append(document.diagnostic(place, "E202", message, help=help_text))
+    return found
+
+
 def _sampler_class(kind: str) -> type[Sampler]:
     try:
         return samplers.get(kind)
     except InputError as error:
         message = error.message.replace("kind", "sampler", 1)
-        raise InputError(message, code=error.code, help=error.help) from None
+        help_text = error.help or "see `archsim list samplers`"
+        raise InputError(message, code=error.code, help=help_text) from None
 
 
 def _unsettable(
@@ -193,10 +212,10 @@ def _unsettable(
 ) -> list[Diagnostic]:
     """Settings that no description has, or that are not of its kind.
 
-    Every end of a dimension is laid over the descriptions by itself.
+    Values of a dimension are laid over the descriptions one by one, as far as they tell of others.
     """
     cases: list[tuple[Path_, Mapping[str, Any]]] = [
-        (("space", d.path), d.settings(value)) for d in space.dimensions for value in d.ends
+        (("space", d.path), d.settings(value)) for d in space.dimensions for value in d.telling
     ]
     cases += [(("points", i), point) for i, point in enumerate(points)]
     found: dict[tuple[Any, ...], Diagnostic] = {}
@@ -216,12 +235,19 @@ def _unsettable(
 def _refusals(over: Bases, chosen: Mapping[str, str], own: Mapping[str, Any]) -> list[InputError]:
     """What descriptions say to settings that are laid over them."""
     texts = Task({}, (), own, "", 0, (), "").overrides
+    theirs = [text for text in texts if text.startswith(OF_WORK)]
+    ours = [text for text in texts if not text.startswith(OF_WORK)]
+    some = over.choosable(chosen)
+    machines = {id(base.hardware): base.hardware for base in some if ours}
+    works = {id(work): work for base in some for work in base.workloads if theirs}
+    tries: list[Callable[[], object]] = [
+        *(partial(api.load_hardware, one, set_=ours) for one in machines.values()),
+        *(partial(load_workload, one, set_=theirs) for one in works.values()),
+    ]
     found = []
-    for base in over.choosable(chosen):
+    for attempt in tries:
         try:
-            api.load_hardware(base.hardware, set_=[t for t in texts if t[:9] != "workload."])
-            for workload in base.workloads:
-                load_workload(workload, set_=[t for t in texts if t[:9] == "workload."])
+            attempt()
         except InputError as error:
             found.append(error)
         except ArchsimError:

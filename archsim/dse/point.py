@@ -6,18 +6,23 @@ their own; these two words are what they exchange.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from importlib.metadata import entry_points
 from typing import Any, Literal
 
 from archsim import __version__
 from archsim.core.yamlio import sha256_of
+from archsim.core.yamlread import value_text
 
+PLUGINS = "archsim.plugins"  # entry points that registries read
 Status = Literal["ok", "infeasible", "failed", "quarantined"]
 """Answered; refused because it cannot fit or be mapped; stopped by an error or a time limit; ended
 its worker more often than it may."""
+
+OVERTIME = "E501"
+"""Code of a design that took longer than it may."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,13 @@ class Task:
 
     @cached_property
     def key(self) -> str:
-        """Content hash of all that alters the answer: equal keys have equal answers."""
+        """Content hash of all that alters an answer: equal keys have equal answers.
+
+        A time limit and a worker that ends are no answers of a design, and not in it.
+        """
         return sha256_of(
             {"base": self.base_sha256, "settings": dict(sorted(self.settings.items())),
-             "fidelity": self.fidelity, "seed": self.seed, "version": __version__}
+             "fidelity": self.fidelity, "seed": self.seed, "version": __version__, **added()}
         )  # fmt: skip
 
     @property
@@ -63,7 +71,20 @@ class Task:
     @property
     def overrides(self) -> tuple[str, ...]:
         """The settings as `--set` takes them."""
-        return tuple(f"{path}={_written(value)}" for path, value in self.settings.items())
+        return tuple(f"{path}={value_text(value)}" for path, value in self.settings.items())
+
+
+@cache
+def added() -> dict[str, dict[str, str]]:
+    """Packages that bring plug-ins, name and version under `plugins`; empty where there are none.
+
+    They are those of this process, as the registries find them.
+    """
+    found = {
+        point.dist.name: point.dist.version
+        for point in entry_points(group=PLUGINS) if point.dist is not None
+    }  # fmt: skip
+    return {"plugins": dict(sorted(found.items()))} if found else {}
 
 
 @dataclass(frozen=True)
@@ -86,7 +107,11 @@ class Outcome:
     error: Mapping[str, Any] | None = None
     wall_s: float = 0.0
 
+    @property
+    def of_its_run(self) -> bool:
+        """Whether it says more of the run than of the design.
 
-def _written(value: Any) -> str:
-    """A value as the right side of `--set`: YAML, of which JSON is a part; text stays bare."""
-    return value if isinstance(value, str) else json.dumps(value)
+        A worker that ended, a time that was too short, a fault of ours: another run may answer.
+        """
+        code = (self.error or {}).get("code")
+        return self.status == "quarantined" or code in (OVERTIME, "")

@@ -10,13 +10,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from archsim.dse.point import Outcome
+from archsim.dse.point import Outcome, Status
 
+TROUBLE: tuple[Status, ...] = ("failed", "quarantined")
 WINDOW = 200  # designs that the rate is taken over: it follows a change of pace
 
 
-def _nobody(progress: Progress) -> None:
-    """Show it to no one."""
+def nobody(_: object) -> None:
+    """Tell no one."""
 
 
 @dataclass
@@ -29,11 +30,12 @@ class Progress:
         stage: what runs, such as `tile`.
         total: designs there will be; None where that is not known.
         simulated, cached: answered by a run, and by the store.
-        failed: of these, without an answer.
+        failed: of these, stopped by an error, a time limit, or the end of their worker; that a
+            design does not fit is an answer.
         best: the best design so far, in words.
     """
 
-    show: Callable[[Progress], None] = _nobody
+    show: Callable[[Progress], None] = nobody
     clock: Callable[[], float] = time.monotonic
     stage: str = ""
     total: int | None = None
@@ -60,7 +62,7 @@ class Progress:
                 self._ends.append(self.clock() - outcome.wall_s)
             self.simulated += 1
             self._ends.append(self.clock())
-        self.failed += outcome.status != "ok"
+        self.failed += outcome.status in TROUBLE
         self.show(self)
 
     @property

@@ -6,29 +6,29 @@ import json
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from archsim import __version__
-from archsim.core.errors import InputError
+from archsim.core.errors import ArchsimError, InputError
 from archsim.core.files import atomic_write
 from archsim.core.yamlio import canonical_json, dump_yaml
+from archsim.dse.again import write
+from archsim.dse.bases import bases
+from archsim.dse.dimension import dimension
 from archsim.dse.executors.base import How, executors
-from archsim.dse.folder import MANIFEST, RESOLVED
+from archsim.dse.folder import DATABASE, MANIFEST, RESOLVED
 from archsim.dse.found import Found
 from archsim.dse.interrupt import interruptible
 from archsim.dse.plan import Plan
-from archsim.dse.progress import Progress
+from archsim.dse.progress import Progress, nobody
 from archsim.dse.samplers.base import samplers
+from archsim.dse.spec import load_explore
 from archsim.dse.store import Store
 from archsim.dse.study import Study
 
 SUMMARY = "summary.json"
-
-
-def _nobody(text: str) -> None:
-    """Tell no one."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Running:
     fresh: bool = False
     shard: tuple[int, int] | None = None
     progress: Progress = field(default_factory=Progress)
-    tell: Callable[[str], None] = _nobody
+    tell: Callable[[str], None] = nobody
     argv: Sequence[str] = ()
 
 
@@ -67,20 +67,26 @@ def run(plan: Plan, folder: Path | str, running: Running | None = None) -> Found
     except InputError as error:
         place = ("execution", "executor")
         message = error.message.replace("kind", "executor", 1)
-        raise plan.document.error(place, error.code, message, help=error.help) from None
+        help_text = error.help or "see `archsim list executors`"
+        raise plan.document.error(place, error.code, message, help=help_text) from None
     shard = "/".join(map(str, running.shard)) if running.shard else None
     folder = Path(folder)
+    if not running.fresh:
+        _refuse_other(plan, folder)
     with Store.open(
         folder, fresh=running.fresh, spec_sha=plan.sha256, shard=shard, keep=said.keep
     ) as store:
-        atomic_write(folder / RESOLVED, dump_yaml(resolved(plan)))
+        study = resolved(plan)
+        atomic_write(folder / RESOLVED, dump_yaml(study))
+        write(folder, study)
         began = time.perf_counter()
         executor = make(How(workers, said.retries, said.scheduler))
         try:
-            with interruptible(executor.stop, running.tell) as ended:
+            with interruptible(executor.stop, running.tell, grace_s=executor.grace_s) as ended:
                 found = Study(plan, store, executor, running.progress, running.shard, ended).run()
         finally:
             executor.close()
+        found = replace(found, former=store.former, readopted=store.readopted)
         atomic_write(folder / MANIFEST, _manifest(found, running, time.perf_counter() - began))
         if found.complete:
             atomic_write(folder / SUMMARY, canonical_json(found.summary()) + "\n")
@@ -89,7 +95,7 @@ def run(plan: Plan, folder: Path | str, running: Running | None = None) -> Found
 
 
 def resolved(plan: Plan) -> dict[str, Any]:
-    """The description of a study that stands alone: machines and workloads are written out."""
+    """The description of a study that stands alone: all that it names or chooses is written out."""
     data = plan.spec.to_data()
     base = plan.bases.get({})
     if plan.spec.hardware is not None:
@@ -99,8 +105,27 @@ def resolved(plan: Plan) -> dict[str, Any]:
             work if weight == 1 else {"model": work, "weight": weight}
             for work, weight in zip(base.workloads, base.weights, strict=True)
         ]
+    data["descriptions"] = plan.bases.written
     data["search"]["sampler"] = plan.kind
     return data
+
+
+def _refuse_other(plan: Plan, folder: Path) -> None:
+    """Leave alone the designs of other machines and workloads: none of them answers this study."""
+    if not (folder / DATABASE).exists() or not (folder / RESOLVED).exists():
+        return
+    try:
+        spec, document = load_explore(folder / RESOLVED)
+        held = bases(spec, document, [dimension(*one) for one in spec.space.items()])
+    except ArchsimError:
+        return  # of another version, which the store tells
+    if {one.sha256 for one in held.table.values()} & {b.sha256 for b in plan.bases.table.values()}:
+        return
+    raise InputError(
+        f'{folder} holds the designs of another study, "{spec.name}", of other machines or '
+        "workloads",
+        code="E703", help="choose another folder with -o, or forget them with --fresh",
+    )  # fmt: skip
 
 
 def _manifest(found: Found, running: Running, wall_s: float) -> str:

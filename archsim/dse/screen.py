@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsim.core.errors import ArchsimError
-from archsim.dse.evaluate import adds_up, evaluate
+from archsim.dse.combine import adds_up
+from archsim.dse.evaluate import evaluate
 from archsim.dse.point import Outcome, Task
 from archsim.dse.screen_floor import FLOOR
 from archsim.dse.screen_group import Group, grouped

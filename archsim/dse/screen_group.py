@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from archsim import api
 from archsim.core.errors import ArchsimError
 from archsim.core.units import PS_PER_S
-from archsim.dse.evaluate import adds_up
+from archsim.dse.combine import combined
 from archsim.dse.point import Task
 from archsim.dse.screen_floor import FLOOR, least_energy_j
 from archsim.dse.screen_parts import Family, Floats, OfMany
@@ -25,6 +25,7 @@ from archsim.system.build import Machine, build
 from archsim.system.place import Plan
 
 Columns = dict[str, Floats]
+NUMBERS = frozenset({int, float, str})  # kinds of values of rates; a text is one with its unit
 
 
 @dataclass
@@ -108,7 +109,7 @@ class Group:
         if isinstance(plans, ArchsimError):
             return {"time_ps": np.full(len(self.at), np.nan)}
         first = self.tasks[self.at[0]]
-        found = _combined([self._of_plan(plan) for plan in plans], first.weights)
+        found = combined([self._of_plan(plan) for plan in plans], first.weights)
         fits = fitting(self.rooms, lambda place: isinstance(self._plans(place), list), known)
         return {path: np.where(fits, values, np.nan) for path, values in found.items()}
 
@@ -189,6 +190,9 @@ def _family(said: Mapping[str, Sequence[Any]], machine: Machine) -> Family:
     """What designs have in common; settings that a part refuses are planned, and refused there."""
     touched, columns = rates_among(said, machine), dict[str, Sequence[Any]]()
     for path in list(touched):
+        if not NUMBERS.issuperset(map(type, said[path])):  # no rate, or none that can be looked up
+            del touched[path]
+            continue
         try:
             distinct = list(dict.fromkeys(said[path]))
             known = dict(zip(distinct, held(path, distinct, machine), strict=True))
@@ -227,20 +231,3 @@ def fitting(
             state[(distinct <= distinct[pick]).all(axis=1) & (state < 0)] = 0
         left = np.flatnonzero(state < 0)
     return np.asarray(state[of.reshape(-1)] == 1)
-
-
-def _combined(each: Sequence[Columns], weights: Sequence[float]) -> Columns:
-    """Metrics over workloads: see `dse.evaluate.combined`."""
-    if len(each) == 1 and weights[0] == 1:
-        return each[0]
-    found: Columns = {}
-    for path in each[0]:
-        if all(path in one for one in each):
-            columns = [one[path] for one in each]
-            weighed = [w * one for w, one in zip(weights, columns, strict=True)]
-            found[path] = (
-                sum(weighed[1:], weighed[0])
-                if adds_up(path) or path == FLOOR
-                else np.maximum.reduce(columns)
-            )
-    return found

@@ -109,25 +109,26 @@ def held(path: str, values: Sequence[Any], machine: Machine) -> list[Any]:
         spec = part_of((str(words[0]), str(words[1])), machine).spec
         now = getattr(spec, str(words[2]))
         read = _reader(cast("Hashable", type(spec)), str(words[2]))
-    found = [_read(value, read) for value in values]
+    typed = [_typed(value) for value in values]
+    found: list[Any] = read.validate_json(canonical_json(typed), strict=True)
     if isinstance(now, BandwidthRate) and any(one.per != now.per for one in found):
         raise ValueError(f"{path} is not per {now.per}")
     return found
 
 
-def _read(value: Any, adapter: TypeAdapter[Any]) -> Any:
-    if isinstance(value, str) and value[-1:].isdigit():
-        value = read_value(value, value)  # a number without a unit, as a flag would have it
-    return adapter.validate_json(canonical_json(value), strict=True)
+def _typed(value: Any) -> Any:
+    """A value as a description would say it: a number without a unit, as a flag has it, is one."""
+    number = isinstance(value, str) and value[-1:].isdigit()
+    return read_value(value, value) if number else value
 
 
 @lru_cache(maxsize=256)
 def _reader(spec: Hashable, field: str) -> TypeAdapter[Any]:
-    """The validator of one field; of `clocks`, of the values it maps names to."""
+    """The validator of values of one field; of `clocks`, of the values it maps names to."""
     about = cast("type[Spec]", spec).model_fields[field]
     kind: Any = about.annotation
     if field == "clocks":
         kind = kind.__args__[1]
     for extra in about.metadata:
         kind = Annotated[kind, extra]
-    return TypeAdapter(kind)
+    return TypeAdapter(list[kind])

@@ -52,7 +52,7 @@ def sensitivity(
         `bounded_by`; `changes` that gain a tenth, the cheapest first; `levels` of detail.
 
     Raises:
-        InputError: E704 for a run at fidelity bound, E003 for one of another version.
+        InputError: E708 for a run at fidelity bound, E204 for one of another version.
     """
     machine = machine_of(report, executor)
     known = among or resources(machine.hardware)

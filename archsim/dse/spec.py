@@ -68,6 +68,16 @@ AnyWorkload = Annotated[
 """A workload by its name or path, with what is said of it here, or written out."""
 
 
+class Descriptions(Spec):
+    """Descriptions that designs choose by a name of this file."""
+
+    hardware: dict[str, Data] = {}
+    """Machines by the name that the space gives them."""
+
+    workload: dict[str, Data] = {}
+    """Workloads the same way."""
+
+
 class Stop(Spec):
     """When a search ends before its evaluations are spent."""
 
@@ -97,7 +107,7 @@ class SearchSpec(Spec):
 
     reference: tuple[float, ...] | None = Field(default=None, examples=[[0.05, 2.0]])
     """Point that hypervolumes are measured from, a value an objective. Default: the worst values of
-    the first batch."""
+    the first batch, and 10 % of their range beyond."""
 
 
 class Stage(Spec):
@@ -162,6 +172,10 @@ class ExploreSpec(Spec):
     )
     """Settings that vary, as `--set` takes them; `workload.` begins those of the workloads, and
     `hardware` and `workload` alone choose among descriptions."""
+
+    descriptions: Descriptions = Descriptions()
+    """What the space chooses, written out. A name that is not here is shipped, or a path relative
+    to this file."""
 
     points: tuple[dict[str, Any], ...] = Field(
         default=(), examples=[[{"memory.hbm.bandwidth": "2 TB/s"}]]

@@ -1,9 +1,9 @@
 """The folder of a study: one row a design in SQLite, one JSON file a run, and nothing lost.
 
-A row is written after the file of its run and in a transaction of its own, so that an end at any
-moment, even by SIGKILL, costs only the designs that ran. One process writes; any may read. SQLite
-is wrong on network file systems: there each machine writes a shard to a disk of its own and
-`dse.merge` joins them. Tables of other formats are the business of `dse.export`.
+A row is written in a transaction of its own, after the file of its run where that is kept, so that
+an end at any moment, even by SIGKILL, costs only the designs that ran. One process writes; any may
+read. SQLite is wrong on network file systems: there each machine writes a shard to a disk of its
+own and `dse.merge` joins them. Tables of other formats are the business of `dse.export`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ from archsim.core.yamlio import canonical_json
 from archsim.dse import folder as place
 from archsim.dse.folder import DATABASE, RUNS, VERSION
 from archsim.dse.point import Outcome, Status, Task
-
-RUN = "archsim.point/1"
-COLUMNS = "key, number, fidelity, settings, status, metrics, error"
+from archsim.dse.rows import COLUMNS, Row, run_text, standing
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,8 @@ class Store:
 
     Attributes:
         folder: where they lie.
-        former: rows of another description of the study (or version of archsim) found on opening;
-            they answer again when asked for, and are no part of the study until then.
+        former: rows of another description of the study found on opening; they answer again when
+            asked for, and are no part of the study until then.
         readopted: those of them that were asked for since.
     """
 
@@ -85,11 +83,11 @@ class Store:
             spec_sha: hash of the resolved description of the study.
             shard: `i/n` when this is one of n parts.
             keep: whether a file of every run is kept beside its metrics.
-            archsim: version that answers; those of another count as of another study.
+            archsim: version that answers.
 
         Raises:
-            InputError: E702 a store of another version; E703 a folder of other things, a broken
-                database, another shard, or a store that another process writes.
+            InputError: E702 a store, or answers, of another version; E703 a folder of other things,
+                a broken database, another shard, or a store that another process writes.
         """
         folder = Path(folder)
         place.refuse_foreign(folder)
@@ -129,6 +127,11 @@ class Store:
     def _begin(self, spec_sha: str, archsim: str, shard: str | None) -> None:
         self._check_version()
         meta = self.meta
+        if meta.get("archsim", archsim) != archsim:
+            raise InputError(
+                f"{self.folder} holds answers of archsim {meta['archsim']}; this is {archsim}",
+                code="E702", help="choose another folder with -o, or forget them with --fresh",
+            )  # fmt: skip
         if meta.get("shard", shard or "") != (shard or ""):
             held, wanted = (f"shard {s}" if s else "a whole study" for s in (meta["shard"], shard))
             raise InputError(
@@ -136,7 +139,7 @@ class Store:
                 code="E703", help="give each shard a folder of its own with -o, or use --fresh",
             )  # fmt: skip
         with self._database:
-            if (meta.get("spec", spec_sha), meta.get("archsim")) != (spec_sha, archsim):
+            if meta.get("spec", spec_sha) != spec_sha:
                 changed = self._database.execute("UPDATE points SET number = NULL")
                 self.former = changed.rowcount
         self._note(spec=spec_sha, archsim=archsim, shard=shard or "", complete="0")
@@ -154,10 +157,7 @@ class Store:
     @property
     def meta(self) -> dict[str, str]:
         """What the store says of itself: store, spec, archsim, shard, complete."""
-        try:
-            return dict(self._database.execute("SELECT key, value FROM meta"))
-        except sqlite3.DatabaseError as error:
-            raise place.unreadable(self.folder, error) from None
+        return dict(self._rows("SELECT key, value FROM meta"))
 
     @property
     def complete(self) -> bool:
@@ -172,68 +172,78 @@ class Store:
             number: of the design that asks; a row of a former description becomes part of the
                 study by it.
         """
-        row = self._database.execute(
-            "SELECT number, status, metrics, error FROM points WHERE key = ?", (key,)
-        ).fetchone()
+        query = (
+            "SELECT number, status, metrics, error, wall_s FROM points LEFT JOIN timing USING (key)"
+            " WHERE key = ?"
+        )
+        row = next(self._rows(query, key), None)
         if row is None:
             return None
         if row[0] is None and number is not None:
-            with self._database:
+            with place.writing(self.folder), self._database:
                 self._database.execute("UPDATE points SET number = ? WHERE key = ?", (number, key))
             self.readopted += 1
         return Outcome(
             key, cast("Status", row[1]), json.loads(row[2]),
-            error=json.loads(row[3]) if row[3] else None,
+            error=json.loads(row[3]) if row[3] else None, wall_s=row[4] or 0.0,
         )  # fmt: skip
 
     def put(self, task: Task, outcome: Outcome, number: int) -> None:
         """Keep an answer: the file of the run first, then the row."""
         shown = task.shown
-        if outcome.results and self._keep == "results":
-            atomic_write(self.run_path(outcome.key), _run_text(shown, outcome.results))
         error = canonical_json(dict(outcome.error)) if outcome.error else None
         row = (outcome.key, number, task.fidelity, canonical_json(shown), outcome.status,
                canonical_json(dict(outcome.metrics)), error)  # fmt: skip
-        with self._database:
-            self._database.execute(f"INSERT OR REPLACE INTO points VALUES ({_marks(row)})", row)
-            self._database.execute(
-                "INSERT OR REPLACE INTO timing VALUES (?, ?)", (outcome.key, outcome.wall_s)
-            )
+        with place.writing(self.folder):
+            if outcome.results and self._keep == "results":
+                atomic_write(self.run_path(outcome.key), run_text(shown, outcome.results))
+            with self._database:
+                self._write(row, outcome.wall_s)
 
     def absorb(self, other: Store) -> None:
         """Take in the rows of another store, all or none.
 
+        Where one of two rows says more of its run than of the design, the other one is taken.
+
         Raises:
             InputError: E703 when both have a design and do not agree about it.
         """
-        rows = other._database.execute(
+        rows = other._rows(
             f"SELECT {COLUMNS}, wall_s FROM points LEFT JOIN timing USING (key) "
             "WHERE number IS NOT NULL ORDER BY key"
         )
-        same = "SELECT settings, status, metrics, error FROM points WHERE key = ?"
-        put = (
-            f"INSERT INTO points VALUES ({_marks(range(7))}) "
-            "ON CONFLICT (key) DO UPDATE SET number = min(number, excluded.number)"
-        )
-        with self._database:
-            for *row, wall_s in rows:
-                mine = self._database.execute(same, row[:1]).fetchone()
-                if mine is not None and list(mine) != row[3:]:
+        query = f"SELECT {COLUMNS} FROM points WHERE key = ?"
+        with place.writing(self.folder), self._database:
+            for *values, wall_s in rows:
+                row = tuple(values)
+                mine = next(self._rows(query, row[0]), row)
+                kept = standing(mine, row)
+                if kept is None:
                     raise InputError(
                         f"{other.folder} has another answer for design {row[0][:12]}",
                         code="E703", help="one of the shards was changed by hand; run it --fresh",
                     )  # fmt: skip
-                self._database.execute(put, row)
-                self._database.execute(
-                    "INSERT OR IGNORE INTO timing VALUES (?, ?)", (row[0], wall_s or 0.0)
-                )
+                number = min(mine[1], row[1])
+                self._write((kept[0], number, *kept[2:]), wall_s if kept[2:] == row[2:] else None)
+
+    def _write(self, row: Row, wall_s: float | None) -> None:
+        """A row and how long it took, where that is known; inside a transaction."""
+        put = "INSERT OR REPLACE INTO"
+        self._database.execute(f"{put} points VALUES ({', '.join('?' * len(row))})", row)
+        if wall_s is not None:
+            self._database.execute(f"{put} timing VALUES (?, ?)", (row[0], wall_s))
+
+    def _rows(self, query: str, *values: Any) -> Iterator[Row]:
+        try:
+            # not the cursor itself: it would be closed with the generator, after the database
+            yield from map(tuple, self._database.execute(query, values))
+        except sqlite3.DatabaseError as error:
+            raise place.unreadable(self.folder, error) from None
 
     def points(self) -> Iterator[Point]:
         """Rows of the study as it is described now, sorted by key."""
-        rows = self._database.execute(
-            f"SELECT {COLUMNS} FROM points WHERE number IS NOT NULL ORDER BY key"
-        )
-        for key, number, fidelity, settings, status, metrics, error in rows:
+        query = f"SELECT {COLUMNS} FROM points WHERE number IS NOT NULL ORDER BY key"
+        for key, number, fidelity, settings, status, metrics, error in self._rows(query):
             yield Point(
                 key, number, fidelity, json.loads(settings), status, json.loads(metrics),
                 json.loads(error) if error else None,
@@ -241,18 +251,25 @@ class Store:
 
     def counts(self) -> dict[str, int]:
         """Designs by status."""
-        return dict(
-            self._database.execute(
-                "SELECT status, COUNT(*) FROM points WHERE number IS NOT NULL "
-                "GROUP BY status ORDER BY status"
-            )
+        query = (
+            "SELECT status, COUNT(*) FROM points WHERE number IS NOT NULL "
+            "GROUP BY status ORDER BY status"
         )
+        return dict(self._rows(query))
 
     def wall_s(self) -> float:
         """Seconds that workers spent on the designs of the study, all together."""
         query = "SELECT SUM(wall_s) FROM timing JOIN points USING (key) WHERE number IS NOT NULL"
-        found = self._database.execute(query).fetchone()
-        return float(found[0] or 0.0)
+        return float(next(self._rows(query))[0] or 0.0)
+
+    def mean_wall_s(self, fidelity: str) -> float | None:
+        """Mean seconds of a worker on an answered design of a fidelity; None if none is noted."""
+        query = (
+            "SELECT AVG(wall_s) FROM timing JOIN points USING (key) "
+            "WHERE status = 'ok' AND fidelity = ? AND number >= 0 AND wall_s > 0"
+        )
+        found = next(self._rows(query, fidelity))[0]
+        return None if found is None else float(found)
 
     def run_path(self, key: str) -> Path:
         """Where the file of a run lies, if it is kept."""
@@ -265,7 +282,7 @@ class Store:
             self._database.execute("PRAGMA journal_mode = DELETE")
 
     def _note(self, **facts: str) -> None:
-        with self._database:
+        with place.writing(self.folder), self._database:
             self._database.executemany(
                 "INSERT OR REPLACE INTO meta VALUES (?, ?)", sorted(facts.items())
             )
@@ -281,14 +298,3 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _marks(row: Any) -> str:
-    return ", ".join("?" * len(row))
-
-
-def _run_text(settings: dict[str, Any], results: tuple[str, ...]) -> str:
-    """The file of a run; texts of results go in as they are, which keeps their numbers exact."""
-    head = f'{{"schema": "{RUN}", "settings": {canonical_json(settings)}, "results": ['
-    inside = ",\n".join(text.strip() for text in results)
-    return f"{head}\n{inside}\n]}}\n"

@@ -106,15 +106,14 @@ def read_study(folder: Path | str) -> StoredStudy:
     root = Path(folder)
     with Store.read(root) as store:
         points, meta = tuple(store.points()), store.meta
+    name, read = RESOLVED, []
     try:
         with (root / RESOLVED).open(encoding="utf-8"):  # missing: the study never began
             spec, _ = load_explore(root / RESOLVED)
-        read = [
-            json.loads((root / name).read_text("utf-8")) if (root / name).is_file() else {}
-            for name in (SUMMARY, MANIFEST)
-        ]
-    except (OSError, ValueError) as error:
-        name = Path(getattr(error, "filename", None) or RESOLVED).name
+        for name in (SUMMARY, MANIFEST):
+            found = (root / name).read_text("utf-8") if (root / name).is_file() else "{}"
+            read.append(json.loads(found))
+    except (OSError, ValueError):
         raise InputError(
             f"{root} is not the folder of a study: {name} is missing or damaged",
             code="E703", help="run the study again: answers that are there are kept",

@@ -17,13 +17,15 @@ from typing import Any, Protocol
 from archsim.core.errors import MissingExtra
 from archsim.dse.agreement import agreement
 from archsim.dse.executors.base import Done, Executor
+from archsim.dse.executors.limit import stands
 from archsim.dse.found import DESCRIBED, Found, Row, row_of
 from archsim.dse.hopeless import refuse_hopeless
-from archsim.dse.pareto import best, front, hypervolume, worst
+from archsim.dse.pareto import best, front, hypervolume, usual_reference
 from archsim.dse.plan import Plan
 from archsim.dse.point import Outcome, Task
 from archsim.dse.progress import Progress
 from archsim.dse.samplers.base import Told
+from archsim.dse.screen import screen
 from archsim.dse.spec import Stage
 
 Asked = Sequence[tuple[int, Mapping[str, Any]]]
@@ -99,11 +101,12 @@ class Study:
         refuse_hopeless(self.plan)
         stages = [*self.plan.spec.stages, Stage(fidelity=self.plan.spec.fidelity)]
         volumes = Volumes(self.plan.reference)
-        rounds = [self._search(stages[0].fidelity, volumes)]
+        rounds, again = [self._search(stages[0].fidelity, volumes)], 0
         for before, stage in pairwise(stages):
             if self.ended.is_set():
                 break
             chosen = going_on(rounds[-1].values(), before.keep)
+            again += len(chosen)
             self.progress.begin(stage.fidelity, len(chosen))
             self._describe(stage.fidelity)
             rounds.append(self._answer([(r.number, r.settings) for r in chosen], stage.fidelity))
@@ -115,7 +118,7 @@ class Study:
         return Found(
             self.plan, described, sorted(rows.values(), key=lambda row: row.number), self._asked,
             volumes.found, volumes.reference, self._agreement(stages, rounds),
-            whole and not self.ended.is_set(), self._ran, self._cached, trouble,
+            whole and not self.ended.is_set(), self._ran, self._cached, trouble, again,
         )  # fmt: skip
 
     def _search(self, fidelity: str, volumes: Volumes) -> dict[int, Row]:
@@ -155,11 +158,11 @@ class Study:
             if row is not None or task.key in todo or not self._mine(task, number):
                 continue
             before = self.answers.get(task.key, number)
-            if before is None:
-                todo[task.key] = (number, task)
-            else:
+            if before is not None and stands(task, before):
                 self._cached += count
                 self._take(task, before, number, cached=True)
+            else:
+                todo[task.key] = (number, task)
 
         def done(task: Task, outcome: Outcome) -> None:
             number = todo[task.key][0]
@@ -183,8 +186,6 @@ class Study:
         if fidelity != SCREENED:
             self.executor.run(tasks, done)
             return
-        from archsim.dse.screen import screen
-
         screened = screen(tasks, self.plan.spec.seed)
         for i, task in enumerate(tasks):
             if self.ended.is_set():
@@ -237,7 +238,7 @@ class Volumes:
 
     Attributes:
         wanted: point of reference, if one was given, all to be minimised.
-        reference: the one that is used: the worst values of the first batch with answers.
+        reference: the one that is used: by default, of the first batch with answers.
         found: one volume a batch.
     """
 
@@ -255,7 +256,7 @@ class Volumes:
         rows = list(rows)
         answered = [row.values for row in rows if row.values is not None]
         if not self.reference and answered:
-            self.reference = tuple(self.wanted) if self.wanted else worst(answered)
+            self.reference = tuple(self.wanted or usual_reference(answered))
         self._front += [row.values for row in rows if row.kept and row.values is not None]
         self._front = [self._front[i] for i in front(self._front)]
         try:

@@ -14,6 +14,7 @@ from archsim.core.errors import Diagnostic, InputError
 from archsim.core.yamlread import read_value
 
 EXAMPLE = "example `--vary engines.array.rows=64,128`, or log:LOW:HIGH:COUNT after the ="
+BEFORE_VALUE = ("", ",", "=", ":", "[", "{")
 _RANGE = re.compile(r"(lin|log|int):(.*)", re.DOTALL)
 _FORMS = {"lin": "range", "log": "log_range", "int": "int_range"}
 
@@ -47,7 +48,11 @@ def _dimension(text: str, mark: Mark) -> Any:
     span = _RANGE.fullmatch(text)
     flag = mark.source.name or ""
     if span is None:
-        return [read_value(part, flag) for part in _split(text)]
+        choices = parts(text)
+        if not all(choice.strip() for choice in choices):
+            message = "a value is missing beside a comma"
+            raise InputError.of([mark.diagnostic("E601", message, help=EXAMPLE)])
+        return [read_value(choice, flag) for choice in choices]
     kind, ends = span[1], [part.strip() for part in span[2].split(":")]
     most = 3
     if not 2 <= len(ends) <= most:
@@ -60,18 +65,23 @@ def _dimension(text: str, mark: Mark) -> Any:
     return said
 
 
-def _split(text: str) -> list[str]:
-    """Text at its commas, but for those inside brackets and quotes."""
-    parts, depth, quote = [""], 0, ""
+def parts(text: str) -> list[str]:
+    """A text cut at its commas, but for those inside brackets and quotes.
+
+    As in YAML, a quote opens only where a value begins: that of `it's` is a letter. One that never
+    closes is left to whoever reads the value.
+    """
+    parts, depth, quote, last = [""], 0, "", ""
     for letter in text:
         if quote:
             quote = "" if letter == quote else quote
-        elif letter in "\"'":
+        elif letter in "\"'" and last in BEFORE_VALUE:
             quote = letter
         elif letter in "[{":
             depth += 1
         elif letter in "]}":
             depth -= 1
+        last = last if letter.isspace() else letter
         if letter == "," and not depth and not quote:
             parts.append("")
         else:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from math import exp, log
 from pathlib import Path
+from typing import Any
 
 from archsim.energy.scaling import ENERGY, area_factor, energy_factor
 
@@ -29,9 +32,18 @@ class Macro:
 Figures = tuple[float, float, float, float]  # read pJ, write pJ, area mm2, leakage W
 
 
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """Figures of macros of one width at capacities in order, and their logarithms."""
+
+    sizes: tuple[int, ...]
+    figures: tuple[Figures, ...]
+    logs: tuple[Figures, ...]
+
+
 @cache
-def _rows() -> dict[tuple[int, int], list[tuple[int, Figures]]]:
-    """(node, width) to capacities in order, each with read, write, area and leakage."""
+def _curves() -> dict[tuple[int, int], _Curve]:
+    """By node and width."""
     table: dict[tuple[int, int], list[tuple[int, Figures]]] = {}
     with TABLE.open(newline="") as text:
         for row in csv.DictReader(line for line in text if not line.startswith("#")):
@@ -43,7 +55,53 @@ def _rows() -> dict[tuple[int, int], list[tuple[int, Figures]]]:
                 float(row["leakage_mw"]) * 1e-3,
             )
             table.setdefault(key, []).append((int(row["capacity_bytes"]), figures))
-    return {key: sorted(rows) for key, rows in table.items()}
+    return {key: _curve(sorted(rows)) for key, rows in table.items()}
+
+
+def _curve(rows: list[tuple[int, Figures]]) -> _Curve:
+    figures = tuple(of for _, of in rows)
+    return _Curve(tuple(size for size, _ in rows), figures, tuple(map(_logs, figures)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Port:
+    """What macros of one width at one node have in common, whatever their capacity.
+
+    Attributes:
+        base: the node that CACTI has.
+        curves: of the neighbours of the width; of the width alone where CACTI has it.
+        share: where it lies between them.
+        wider: macros side by side.
+        energy, area: factors from the node that CACTI has.
+        outside: in words, that no point has such a width; empty where one has.
+    """
+
+    base: int
+    curves: tuple[_Curve, ...]
+    share: float
+    wider: float
+    energy: float
+    area: float
+    outside: str
+
+
+@lru_cache(maxsize=64)
+def _port(width_bits: int, node_nm: int) -> _Port:
+    nodes = {node for node, _ in _curves()}
+    known = sorted(nodes & set(ENERGY))
+    base = node_nm if node_nm in nodes else min(known, key=lambda n: abs(log(n / node_nm)))
+    widths = sorted(width for node, width in _curves() if node == base)
+    beside, share = _beside(widths, width_bits)
+    within = widths[0] <= width_bits <= widths[-1]
+    return _Port(
+        base,
+        tuple(_curves()[base, widths[i]] for i in beside),
+        share,
+        max(1.0, width_bits / widths[-1]),
+        energy_factor(base, node_nm),
+        area_factor(base, node_nm),
+        "" if within else f"{width_bits} bits, where widths are {widths[0]} to {widths[-1]}",
+    )
 
 
 @lru_cache(maxsize=256)
@@ -57,50 +115,59 @@ def macro(capacity_bytes: float, width_bits: int, node_nm: int) -> Macro:
     scaled from the nearest one that the scaling table knows; leakage scales as energy (assumed).
     What lies outside CACTI's sizes or widths is `assumed`, and its source says which.
     """
-    rows = _rows()
-    nodes = {node for node, _ in rows}
-    known = sorted(nodes & set(ENERGY))
-    base = node_nm if node_nm in nodes else min(known, key=lambda n: abs(log(n / node_nm)))
-    ports = [
-        (width, _sized(rows[base, width], capacity_bytes))
-        for width in sorted(width for node, width in rows if node == base)
-    ]
-    read, write, area, leak = _between(ports, width_bits)
-    wider = max(1.0, width_bits / ports[-1][0])
-    energy, size = energy_factor(base, node_nm), area_factor(base, node_nm)
-    source = SOURCE + f", {base} nm"
-    if base != node_nm:
+    port = _port(width_bits, node_nm)
+    source = SOURCE + f", {port.base} nm"
+    if port.base != node_nm:
         source += f", scaled to {node_nm} nm (Stillmaker and Baas 2017)"
-    outside = _outside({w: rows[base, w] for w, _ in ports}, capacity_bytes, width_bits)
-    source += f"; beyond its points: {' and '.join(outside)}" if outside else ""
+    outside = " and ".join(filter(None, (port.outside, _outside(port.curves, capacity_bytes))))
+    source += f"; beyond its points: {outside}" if outside else ""
     accuracy = "assumed" if outside else "derived"
-    return Macro(
-        read * wider * energy, write * wider * energy, area * size, leak * energy, source, accuracy
-    )
+    return Macro(*figures(capacity_bytes, width_bits, node_nm), source, accuracy)
 
 
-def _outside(
-    points: dict[int, list[tuple[int, Figures]]], capacity: float, width_bits: int
-) -> list[str]:
-    """What of a macro no point of a node encloses, in words."""
-    found = []
-    narrow, wide = min(points), max(points)
-    if not narrow <= width_bits <= wide:
-        found.append(f"{width_bits} bits, where widths are {narrow} to {wide}")
-    used = [max((w for w in points if w <= width_bits), default=narrow)]
-    used.append(min((w for w in points if w >= width_bits), default=wide))
-    least, most = max(points[w][0][0] for w in used), min(points[w][-1][0] for w in used)
-    if not least <= capacity <= most:
-        found.append(f"{capacity:.0f} B, where capacities are {least} to {most}")
-    return found
+def figures(capacity_bytes: float, width_bits: int, node_nm: int) -> Figures:
+    """Numbers of `macro` alone: read pJ, write pJ, area mm2, leakage W."""
+    port = _port(width_bits, node_nm)
+    ends = [_sized(curve, capacity_bytes) for curve in port.curves]
+    if len(ends) == 1:
+        read, write, area, leak = ends[0]
+    else:
+        read, write, area, leak = _blend(_logs(ends[0]), _logs(ends[1]), port.share)
+    wider, energy = port.wider, port.energy
+    return read * wider * energy, write * wider * energy, area * port.area, leak * energy
 
 
-def _sized(rows: list[tuple[int, Figures]], capacity: float) -> Figures:
+def sizes(capacity_bytes: Any, width_bits: int, banks: int, node_nm: int) -> tuple[Any, Any]:
+    """Area in mm2 and leakage in W of macros that share a capacity, or each of many in an array."""
+    if isinstance(capacity_bytes, int | float):
+        *_, area, leak = figures(capacity_bytes / banks, width_bits, node_nm)
+        return area * banks, leak * banks
+    import numpy as np  # late: only studies ask for many
+
+    each = [figures(one, width_bits, node_nm) for one in (capacity_bytes / banks).tolist()]
+    found = np.array(each)[:, 2:] * banks
+    return found[:, 0], found[:, 1]
+
+
+def _outside(curves: Sequence[_Curve], capacity: float) -> str:
+    """In words, that no point encloses a capacity; empty where some do."""
+    least = max(curve.sizes[0] for curve in curves)
+    most = min(curve.sizes[-1] for curve in curves)
+    if least <= capacity <= most:
+        return ""
+    return f"{capacity:.0f} B, where capacities are {least} to {most}"
+
+
+def _sized(curve: _Curve, capacity: float) -> Figures:
     """Figures at a capacity, those beyond the ends of the table included."""
-    read, write, area, leak = _between(rows, capacity)
-    (smallest, _), (before, (read_1, write_1, _, _)) = rows[0], rows[-2]
-    largest, (read_2, write_2, _, _) = rows[-1]
+    at, share = _beside(curve.sizes, capacity)
+    if len(at) == 1:
+        read, write, area, leak = curve.figures[at[0]]
+    else:
+        read, write, area, leak = _blend(curve.logs[at[0]], curve.logs[at[1]], share)
+    smallest, before, largest = curve.sizes[0], curve.sizes[-2], curve.sizes[-1]
     if capacity > largest:
+        (read_1, write_1, _, _), (read_2, write_2, _, _) = curve.figures[-2:]
         further = log(capacity / largest) / log(largest / before)
         read *= (read_2 / read_1) ** further
         write *= (write_2 / write_1) ** further
@@ -108,14 +175,29 @@ def _sized(rows: list[tuple[int, Figures]], capacity: float) -> Figures:
     return read, write, area * grow, leak * grow
 
 
-def _between(points: list[tuple[int, Figures]], at: float) -> Figures:
-    """Log-log between the neighbours of a point; the end's figures beyond either end."""
-    below, low = max((p for p in points if p[0] <= at), default=points[0])
-    above, high = min((p for p in points if p[0] >= at), default=points[-1])
-    if below == above:
-        return low
-    share = log(at / below) / log(above / below)
-    read, write, area, leak = (
-        exp(log(x) * (1 - share) + log(y) * share) for x, y in zip(low, high, strict=True)
+def _beside(points: Sequence[int], at: float) -> tuple[tuple[int, ...], float]:
+    """Places of the neighbours of a point, and where it lies between them on a log scale.
+
+    Of a tabulated point it is itself alone; beyond either end that end.
+    """
+    high = bisect_left(points, at)
+    if high == len(points) or points[high] == at or not high:
+        return (min(high, len(points) - 1),), 0.0
+    below, above = points[high - 1], points[high]
+    return (high - 1, high), log(at / below) / log(above / below)
+
+
+def _logs(figures: Figures) -> Figures:
+    read, write, area, leak = figures
+    return log(read), log(write), log(area), log(leak)
+
+
+def _blend(low: Figures, high: Figures, share: float) -> Figures:
+    """Figures between two of which the logarithms are given."""
+    rest = 1 - share
+    return (
+        exp(low[0] * rest + high[0] * share),
+        exp(low[1] * rest + high[1] * share),
+        exp(low[2] * rest + high[2] * share),
+        exp(low[3] * rest + high[3] * share),
     )
-    return read, write, area, leak

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ from archsim.core.errors import InputError, nearest
 from archsim.core.spec import Joules, Mm2, Spec, Watts
 from archsim.core.yamlio import load_spec
 from archsim.energy.scaling import area_factor, energy_factor
-from archsim.energy.sram import macro
+from archsim.energy.sram import macro, sizes
 
 FOLDER = Path(__file__).parent / "tables"
 Accuracy = Literal["read from code", "exact from text", "derived", "assumed"]
@@ -186,18 +186,26 @@ class EnergyTable:
         Raises:
             InputError: E108 where `rows` is a class without rows.
         """
+        area_mm2, leakage_w = self.sram_size(capacity_bytes, width_bits, banks, rows)
         if rows is not None:
-            area, leaks = self.area(rows, "byte").mm2, self.leakage(rows, "byte").w
-            both = self.of(rows, "read"), self.of(rows, "write")
-            return SramRows(*both, area * capacity_bytes, leaks * capacity_bytes)
+            return SramRows(self.of(rows, "read"), self.of(rows, "write"), area_mm2, leakage_w)
         one = macro(capacity_bytes / banks, width_bits, self.node_nm)
         per_byte = 8 / width_bits
         return SramRows(
             Row(one.read_pj * per_byte, one.source, one.accuracy),
             Row(one.write_pj * per_byte, one.source, one.accuracy),
-            one.area_mm2 * banks,
-            one.leakage_w * banks,
+            area_mm2,
+            leakage_w,
         )
+
+    def sram_size(
+        self, capacity_bytes: Any, width_bits: int, banks: int, rows: str | None = None
+    ) -> tuple[Any, Any]:
+        """Area in mm2 and static power in W of `sram`; arrays, where the capacity is one."""
+        if rows is not None:
+            area, leaks = self.area(rows, "byte").mm2, self.leakage(rows, "byte").w
+            return area * capacity_bytes, leaks * capacity_bytes
+        return sizes(capacity_bytes, width_bits, banks, self.node_nm)
 
     def with_overrides(
         self,

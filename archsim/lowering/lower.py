@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from archsim.core.asked import Asked
 from archsim.core.errors import InputError
 from archsim.core.yamlio import sha256_of
 from archsim.ir.graph import Block, OpGraph
@@ -24,7 +25,7 @@ from archsim.lowering.phase import AnyPhase
 from archsim.lowering.routing import Routing
 from archsim.lowering.spec import WorkloadSpec, architecture_of, load_workload, resolve
 
-__all__ = ["describe", "lower", "lower_once", "model_types", "models", "times_reused"]
+__all__ = ["describe", "lower", "lower_once", "model_types", "models"]
 
 MIXED = (Role.WEIGHT, Role.ACTIVATION)  # roles of which rules may speak
 KEPT = 8  # graphs of the workloads lowered last: those of one study
@@ -49,32 +50,22 @@ def lower(workload: WorkloadSpec) -> OpGraph:
     return _graph(spec, architecture, spec.phase)
 
 
-@dataclass(frozen=True)
-class _Same:
-    """A workload that stands alone, equal to another of the same content."""
-
-    content: str
-    workload: WorkloadSpec = field(compare=False)
-
-
 def lower_once(workload: WorkloadSpec) -> OpGraph:
     """The same for a workload that `load_workload` returned, whose graph is kept for the next time.
 
     Raises:
         ArchsimError: as `lower`.
     """
-    kept = _kept(_Same(json.dumps(workload.to_data(), sort_keys=True), workload))
+    named = workload.model.preset  # its numbers are in a file that may change
+    numbers = load_model(named).model_dump_json() if named else ""
+    content = json.dumps(workload.to_data(), sort_keys=True), numbers
+    kept = _kept(Asked.of(content, partial(lower, workload)))
     return replace(kept, facts=deepcopy(dict(kept.facts)))  # reports hand them on to people
 
 
-def times_reused() -> int:
-    """How often this process has taken a graph that it had lowered before."""
-    return _kept.cache_info().hits
-
-
 @lru_cache(maxsize=KEPT)
-def _kept(same: _Same) -> OpGraph:
-    return lower(same.workload)
+def _kept(asked: Asked[OpGraph]) -> OpGraph:
+    return asked.answer()
 
 
 def _graph(spec: WorkloadSpec, architecture: Architecture, phase: AnyPhase) -> OpGraph:

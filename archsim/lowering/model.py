@@ -74,7 +74,14 @@ class ModelFile(Spec):
 
 def models() -> tuple[str, ...]:
     """Names of the shipped models."""
-    return tuple(sorted(path.stem for path in data_dir(FOLDER).glob("*.yaml")))
+    folder = data_dir(FOLDER)
+    return _names(folder, folder.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _names(folder: Path, changed_ns: int) -> tuple[str, ...]:
+    """The same of a folder that was last changed then."""
+    return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
 
 
 def load_model(name: str) -> ModelFile:

@@ -225,9 +225,11 @@ class Sram(Memory):
     def area_mm2(self, table: EnergyTable) -> float:
         """All macros."""
         s = self.spec
-        return table.sram(s.capacity, s.width_bits, s.banks, s.energy).area_mm2
+        area_mm2: float = table.sram_size(s.capacity, s.width_bits, s.banks, s.energy)[0]
+        return area_mm2
 
     def leakage_w(self, table: EnergyTable) -> float:
         """All macros."""
         s = self.spec
-        return table.sram(s.capacity, s.width_bits, s.banks, s.energy).leakage_w
+        leakage_w: float = table.sram_size(s.capacity, s.width_bits, s.banks, s.energy)[1]
+        return leakage_w

@@ -15,6 +15,7 @@ from archsim.components.base import MacEngine, VectorEngine
 from archsim.ir.flash import FlashMapping, Run
 from archsim.ir.problem import problem
 from archsim.ir.target import Cost, Tiles
+from archsim.memory.layout import Pattern
 from archsim.sim.program import Leaf
 from archsim.system.array_cost import array_cost, banked_counts, tile_work
 from archsim.system.flash import operands
@@ -44,6 +45,7 @@ class FlashWriter(Writer):
         self.queries = self.unit(engine.name, "load_in")
         self.cache = self.unit(engine.name, "load_weight")
         self.slots = mapping.slots()
+        self.patterns: dict[tuple[str, int, int], Pattern | None] = {}
         nest = self._nest()
         self._price(nest)
         prologue = self.book.leaf(self._ahead(first(nest)))
@@ -168,14 +170,21 @@ class FlashWriter(Writer):
         if self._enters(run):
             width = p.key_dim if word == "k" else p.value_dim
             size = p.dtypes[word].bytes(run.b * run.keys * width)
-            layout, again = self.machine.spec.layout, not run.fresh
-            where = cache_pattern(self.graph, layout, name, run.b, run.keys)
+            where, again = self._pattern(name, run.b, run.keys), not run.fresh
             rows.append(
                 self.load(self.cache, channel, name, "weight", size, again=again, pattern=where)
             )
             step.take.append(channel)
         if frees and self._leaves(run):
             step.free.append(channel)
+
+    def _pattern(self, name: str, wide: int, keys: int) -> Pattern | None:
+        """How so many heads and keys of a tensor are read; steps of few sizes ask again."""
+        asked = name, wide, keys
+        if asked not in self.patterns:
+            layout = self.machine.spec.layout
+            self.patterns[asked] = cache_pattern(self.graph, layout, name, wide, keys)
+        return self.patterns[asked]
 
     def _pass(self, name: str, giver: Draft, taker: Draft) -> None:
         """A tile handed over on chip."""

@@ -91,6 +91,7 @@ def test_a_page_stands_alone_wide_and_narrow_light_and_dark_and_on_paper(
 
     paper = shown.page.pdf(path=artefacts / f"{written.path.stem}.pdf")
     assert len(re.findall(rb"/Type\s*/Page\b", paper)) > 1
+    assert shown.page.locator("[data-title*=Share], [data-title*=Cloud]").count() == 0
     assert (shown.asked, shown.errors) == ([], [])
 
 

@@ -53,6 +53,16 @@ def test_equal_runs_are_equal_and_one_that_differs_says_where_first() -> None:
     assert (status, said) == (7, f"error: b differs from a: time_ps is {slower}, not {faster}\n")
 
 
+def test_a_run_that_was_asked_what_to_change_is_the_same_as_one_that_was_not() -> None:
+    asked = api.run("npu", WORKLOAD, set_=["memory.hbm.bandwidth=1 TB/s"], fidelity="tile")
+    asked.write("asked")
+    assert asked.result["advice"] is not None
+    for pair in (("a", "asked"), ("asked", "a")):
+        status, _, said = called("compare", *pair, "--exact")
+        assert (status, said) == (0, "what to change first is left out: asked alone says it\n")
+    assert called("compare", "asked", "b", "--exact")[0] == 7
+
+
 def test_a_metric_outside_the_tolerance_is_named_the_furthest_first() -> None:
     assert called("compare", "a", "b", "--tolerance", "1%", "--format", "csv")[0] == 0
     status, _, said = called("compare", "a", "b", "--tolerance", "0.0001")
@@ -70,7 +80,7 @@ def test_a_metric_outside_the_tolerance_is_named_the_furthest_first() -> None:
         ),
         (
             ("compare", "a", "least"), 3,
-            "error[E704]: least is a run at fidelity bound, which says not where its time goes\n"
+            "error[E708]: least is a run at fidelity bound, which says not where its time goes\n"
             "      = help: run at fidelity analytic, tile or cycle\n",
         ),
         (
@@ -84,7 +94,7 @@ def test_a_metric_outside_the_tolerance_is_named_the_furthest_first() -> None:
         ),
         (
             ("explain", "least", "--sensitivity"), 3,
-            "error[E704]: a run at fidelity bound has nothing that a setting could relieve\n"
+            "error[E708]: a run at fidelity bound has nothing that a setting could relieve\n"
             "      = help: run at fidelity analytic, tile or cycle\n",
         ),
     ],
@@ -121,6 +131,11 @@ def test_designs_of_a_study_are_compared_by_key_and_a_key_of_none_is_refused() -
         3, "",
         'error[E003]: no design of study has a key that begins with "zz"\n'
         "      = help: `archsim export study` lists the keys\n",
+    )  # fmt: skip
+    assert called("compare", "a", "study") == (
+        3, "",
+        "error[E003]: study is the folder of a study, and one of its designs is compared\n      = "
+        "help: study#KEY, or study#baseline: as described; `archsim export study` lists keys\n",
     )  # fmt: skip
     said = called("compare", "a", f"study#{keys[0]}")[2]
     assert said.startswith(f"error[E003]: study#{keys[0]} has no result: it is infeasible; ")

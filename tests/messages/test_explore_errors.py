@@ -39,6 +39,20 @@ CASES = {
         "      |                        ^\n"
         "      = help: write it like `1`",
     ),
+    "value of another kind in the middle": (
+        ("[4, 8]", "[4, many, 8]"),
+        's.yaml:7:24: error[E105]: count expects a whole number, got "many"\n'
+        "    7 |   engines.array.count: [4, many, 8]\n"
+        "      |                        ^\n"
+        "      = help: write it like `1`",
+    ),
+    "rounds that do not rise": (
+        ("search: {", "screen: {fidelity: tile}\nsearch: {"),
+        "s.yaml:10:20: error[E202]: a round at tile before one at analytic saves nothing\n"
+        "   10 | screen: {fidelity: tile}\n"
+        "      |                    ^^^^\n"
+        "      = help: rounds rise in fidelity: bound, analytic, tile, cycle",
+    ),
     "empty space": (
         ("  engines.array.count: [4, 8]", "  {}"),
         "s.yaml:7:3: error[E102]: the space is empty: nothing varies\n"
@@ -58,14 +72,14 @@ CASES = {
         "s.yaml:7:24: error[E107]: a range of ratios from 0, 8 goes through zero\n"
         "    7 |   engines.array.count: {log_range: [0, 8]}\n"
         "      |                        ^\n"
-        "      = help: both ends greater than 0, or equal steps: `range`",
+        "      = help: both ends greater than 0, or equal steps: `range`, after --vary `lin:`",
     ),
     "no steps for a grid": (
         ("[4, 8]", "{range: [4, 8]}"),
         "s.yaml:7:24: error[E102]: engines.array.count has no steps, and a grid needs them\n"
         "    7 |   engines.array.count: {range: [4, 8]}\n"
         "      |                        ^\n"
-        "      = help: add `steps: 5`, or take another sampler: `sampler: qmc`",
+        "      = help: add `steps: 5`, after --vary `:5`; or another sampler: `sampler: qmc`",
     ),
     "unknown sampler": (
         ("grid}", "gird}"),

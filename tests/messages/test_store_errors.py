@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
+from archsim import __version__
 from archsim.cli import _app
 from archsim.core.errors import ArchsimError
 from archsim.dse.executors import dask
@@ -74,6 +75,32 @@ def test_a_store_of_another_version_is_not_read() -> None:
         assert store.counts() == {}
 
 
+def test_answers_of_another_version_are_not_mixed_with_those_of_this_one() -> None:
+    folder = study("mine")
+    changed(folder, "UPDATE meta SET value = '0.1' WHERE key = 'archsim'")
+    assert said(lambda: Store.open(folder, spec_sha="s")) == (
+        f"error[E702]: mine holds answers of archsim 0.1; this is {__version__}\n"
+        "      = help: choose another folder with -o, or forget them with --fresh"
+    )
+    with Store.read(folder) as store:
+        assert store.counts() == {"ok": 1}
+
+
+def test_a_database_that_is_damaged_somewhere_is_named_by_whatever_meets_it() -> None:
+    folder = study("mine")
+    with closing(sqlite3.connect(folder / "sweep.db")) as database:
+        page = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'points'")
+        first = (page.fetchone()[0] - 1) * database.execute("PRAGMA page_size").fetchone()[0]
+    with (folder / "sweep.db").open("r+b") as file:
+        file.seek(first)
+        file.write(b"\xff" * 400)
+    with Store.read(folder) as store:
+        for reads in (lambda: list(store.points()), store.counts, store.wall_s):
+            assert said(reads).startswith(
+                "error[E703]: mine/sweep.db is not a readable database: database disk image is"
+            )
+
+
 def test_a_broken_database_is_named() -> None:
     folder = study("mine")
     (folder / "sweep.db").write_bytes(b"half of something else" * 99)
@@ -82,6 +109,17 @@ def test_a_broken_database_is_named() -> None:
             "error[E703]: mine/sweep.db is not a readable database: file is not a database\n"
             "      = help: a copy made while it was written? copy it again, or use --fresh"
         )
+
+
+def test_a_full_disk_costs_no_answer_that_was_there() -> None:
+    with Store.open(study("mine"), spec_sha="s") as store:
+        store._database.execute("PRAGMA max_page_count = 1")
+        large = Outcome("large", "ok", {"x" * 9999: 1})
+        assert said(lambda: store.put(Task({}, (), {}, "", 0, (1.0,), ""), large, 1)) == (
+            "error[E703]: mine cannot be written: database or disk is full\n"
+            "      = help: answers that are there are kept: the same command goes on"
+        )
+        assert store.counts() == {"ok": 1}
 
 
 def test_two_writers_and_two_shards_in_one_folder_are_refused() -> None:
@@ -151,4 +189,4 @@ def test_parquet_does_not_go_to_the_terminal() -> None:
     arguments = ["export", "mine", "--format", "parquet"]
     done = CliRunner().invoke(_app.build(), arguments, prog_name="archsim")
     assert done.exit_code == 2
-    assert "Parquet goes to a file" in done.stderr
+    assert "Parquet goes to a file: --out FILE" in done.stderr

@@ -20,8 +20,10 @@ class How:
     """What the user says of the running.
 
     Attributes:
-        workers: processes, where the executor starts them itself; None for one a physical core.
-        retries: times that a design runs again after it ended its worker.
+        workers: processes, where the executor starts them itself; None for one a core that this
+            process may use, as the system counts them.
+        retries: times that a design runs again after it ended its worker; on a cluster, after its
+            scheduler gave up on it.
         scheduler: address of a cluster's scheduler, such as `tcp://host:8786`.
     """
 
@@ -31,9 +33,15 @@ class How:
 
 
 class Executor:
-    """Runs designs. `kind` is what users call it."""
+    """Runs designs.
+
+    Attributes:
+        kind: what users call it.
+        grace_s: that designs get to end in after `stop`; None for as long as they take.
+    """
 
     kind: ClassVar[str]
+    grace_s: ClassVar[float | None] = GRACE_S
 
     def __init__(self, how: How | None = None) -> None:
         self.how = how or How()
@@ -43,12 +51,12 @@ class Executor:
 
         Tasks are drawn as there is room for them. A design that ends its worker more than
         `retries` times is answered as `quarantined`. After `stop`, tasks that have not begun stay
-        unanswered, and so do those that run longer than `GRACE_S` from then.
+        unanswered, and so do those that run longer than `grace_s` from then.
         """
         raise NotImplementedError
 
     def stop(self) -> None:
-        """Begin no more tasks; those that run may end. Safe in a signal handler."""
+        """Begin no more tasks; those that run get `grace_s`. Safe in a signal handler."""
         raise NotImplementedError
 
     def close(self) -> None:

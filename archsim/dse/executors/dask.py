@@ -30,7 +30,6 @@ CONNECT_S = 10.0  # until a scheduler counts as absent
 WORKERS_S = 60.0  # until a scheduler without workers counts as such
 COUNT_S = 2.0  # between counts of the cluster's threads
 TICK_S = 0.2  # between looks at requests to stop
-TURNS = 2  # that a design gets after which the scheduler gave up on it; a neighbour may be to blame
 
 BEGIN = "dask scheduler --port 8786, and dask worker tcp://HOST:8786 --nthreads 1"
 SAME = "install the same version of archsim everywhere"
@@ -40,6 +39,7 @@ class Dask(Executor):
     """A client of a scheduler. Designs that were sent to the cluster count as begun."""
 
     kind = "dask"
+    grace_s = GRACE_S
 
     def __init__(self, how: How | None = None) -> None:
         super().__init__(how)
@@ -61,7 +61,7 @@ class Dask(Executor):
             if self._stopped_s is None:
                 with self._reached():
                     self._send(source)
-            elif time.monotonic() > self._stopped_s + GRACE_S:
+            elif time.monotonic() > self._stopped_s + self.grace_s:
                 return
             if not self._sent:
                 return
@@ -112,17 +112,29 @@ class Dask(Executor):
             if error is not None and not _killed(error):
                 raise _refused(f"a worker of the cluster cannot run designs: {error!r}", SAME)
             self._given_up[task.key] += 1
-            if error is not None and self._given_up[task.key] >= TURNS:
-                yield task, quarantined(task, TURNS * (error.allowed_failures + 1))
+            turns = self._given_up[task.key]
+            # a neighbour may be to blame: it gets more turns, each as long as the cluster allows
+            if error is not None and turns > self.how.retries:
+                yield task, quarantined(task, turns * (error.allowed_failures + 1))
             else:
                 self._again.append(task)
-        with self._reached():
-            outcomes = self._client.gather(through)
-        for future, outcome in zip(through, outcomes, strict=True):
+        for future, outcome in zip(through, self._gathered(through), strict=False):
             task = self._sent.pop(future)
             if outcome.key != task.key:
                 raise _refused("workers of the cluster have another version of archsim", SAME)
             yield task, outcome
+
+    def _gathered(self, through: list[Any]) -> list[Outcome]:
+        """The answers of designs that are through; none where one was lost, and is looked at."""
+        try:
+            with self._reached():
+                return list(self._client.gather(through))
+        except Exception as error:
+            if not _killed(error):
+                raise
+        for future in through:  # an answer was lost with its worker, and so were those who ran it
+            self._ready.put(future)  # again: the status of its future says so by now
+        return []
 
     @contextmanager
     def _reached(self) -> Iterator[None]:

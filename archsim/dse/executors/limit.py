@@ -8,15 +8,14 @@ so a moment later.
 from __future__ import annotations
 
 import ctypes
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
+from archsim.core.signals import alarm
 from archsim.dse.evaluate import evaluate
-from archsim.dse.point import Outcome, Task
+from archsim.dse.point import OVERTIME, Outcome, Task
 
 
 class OutOfTime(BaseException):
@@ -26,11 +25,12 @@ class OutOfTime(BaseException):
 def answered(task: Task) -> Outcome:
     """The outcome of a design, also when it takes longer than it may or meets a fault of ours."""
     began = time.perf_counter()
+    found: Outcome | None = None
     try:
         with within(task.timeout_s):
-            return evaluate(task)
-    except OutOfTime:
-        return out_of_time(task)
+            found = evaluate(task)
+    except OutOfTime:  # also as the block ends: an answer that is there by then stands
+        return found or out_of_time(task, time.perf_counter() - began)
     except Exception as error:
         said = _said(
             "",
@@ -38,16 +38,17 @@ def answered(task: Task) -> Outcome:
             "archsim is wrong here, not the design",
         )
         return Outcome(task.key, "failed", {}, (), said, time.perf_counter() - began)
+    return found
 
 
-def out_of_time(task: Task) -> Outcome:
-    """The outcome of a design that took longer than it may."""
+def out_of_time(task: Task, wall_s: float = 0.0) -> Outcome:
+    """The outcome of a design that took longer than it may, and was ended after so long."""
     said = _said(
-        "E501",
+        OVERTIME,
         f"not finished after {task.timeout_s:g} s",
         "raise execution.timeout_per_point, or lower the fidelity",
     )
-    return Outcome(task.key, "failed", {}, (), said, task.timeout_s or 0.0)
+    return Outcome(task.key, "failed", {}, (), said, wall_s)
 
 
 def quarantined(task: Task, deaths: int) -> Outcome:
@@ -59,6 +60,16 @@ def quarantined(task: Task, deaths: int) -> Outcome:
     return Outcome(task.key, "quarantined", {}, (), said)
 
 
+def stands(task: Task, before: Outcome) -> bool:
+    """Whether an outcome that an earlier run of a study left is one for good.
+
+    Not where it says more of that run than of the design, unless it ran into the limit of now.
+    """
+    if (before.error or {}).get("code") == OVERTIME and task.timeout_s is not None:
+        return before.error == out_of_time(task).error
+    return not before.of_its_run
+
+
 def _said(code: str, message: str, help: str) -> dict[str, str]:
     return {"code": code, "message": message, "help": help}
 
@@ -68,26 +79,18 @@ def within(seconds: float | None) -> Iterator[None]:
     """While the block runs, OutOfTime is raised once the time is over; None is no limit."""
     if seconds is None:
         yield
+    elif seconds <= 0:
+        raise OutOfTime
     elif threading.current_thread() is threading.main_thread():
-        with _by_signal(seconds):
+        with alarm(seconds, _over):
             yield
     else:
         with _by_planting(seconds):
             yield
 
 
-@contextmanager
-def _by_signal(seconds: float) -> Iterator[None]:
-    def over(number: int, frame: FrameType | None) -> None:
-        raise OutOfTime
-
-    before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+def _over() -> None:
+    raise OutOfTime
 
 
 @contextmanager

@@ -22,6 +22,7 @@ class Local(Executor):
     """A process for each worker, begun when it is needed and kept until `close`."""
 
     kind = "local"
+    grace_s = GRACE_S
 
     def __init__(self, how: How | None = None) -> None:
         super().__init__(how)
@@ -68,11 +69,11 @@ class Local(Executor):
         worker.mind_the_time()
         if not worker.broken():
             return
-        (culprit, *rest), late = worker.bury()
+        (culprit, *rest), late_s = worker.bury()
         self._again.extend(rest)
         self._deaths[culprit.key] += 1
-        if late:
-            yield culprit, out_of_time(culprit)
+        if late_s:
+            yield culprit, out_of_time(culprit, late_s)
         elif self._deaths[culprit.key] > self.how.retries:
             yield culprit, quarantined(culprit, self._deaths[culprit.key])
         else:
@@ -81,8 +82,9 @@ class Local(Executor):
     def _wind_down(self, stopped_s: float) -> None:
         """Let workers go whose design had not begun by then, and all once the grace is over."""
         self._again.clear()
+        over = time.monotonic() > stopped_s + self.grace_s
         for worker in self._workers:
-            if time.monotonic() > stopped_s + GRACE_S or not worker.began_before(stopped_s):
+            if over or not worker.began_before(stopped_s):
                 worker.close()
 
     def stop(self) -> None:

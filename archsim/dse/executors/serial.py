@@ -13,6 +13,7 @@ class Serial(Executor):
     """Runs designs in the calling thread; a design that ends its process ends the study."""
 
     kind = "serial"
+    grace_s = None
 
     def __init__(self, how: How | None = None) -> None:
         super().__init__(how)
@@ -26,7 +27,7 @@ class Serial(Executor):
             done(task, answered(task))
 
     def stop(self) -> None:
-        """See `Executor.stop`; here the design that runs ends whatever it takes."""
+        """See `Executor.stop`."""
         self._stopped = True
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from importlib.util import find_spec
 from multiprocessing import active_children, connection, get_context, parent_process
 from multiprocessing.process import BaseProcess
 
@@ -37,7 +37,7 @@ class Worker:
         self._pool: ProcessPoolExecutor | None = None
         self._process: BaseProcess | None = None
         self._ready: Future[int] | None = None
-        self._began_s, self._late = 0.0, False
+        self._began_s, self._late_s = 0.0, 0.0
 
     def give(self, task: Task) -> None:
         """One more design, after those that it has."""
@@ -83,8 +83,9 @@ class Worker:
         if not self._started():
             self._began_s = time.monotonic()
         limit_s = self.given[0][0].timeout_s
-        if limit_s is not None and time.monotonic() > self._began_s + limit_s + SLACK_S:
-            self._late = True
+        ran_s = time.monotonic() - self._began_s
+        if limit_s is not None and ran_s > limit_s + SLACK_S:
+            self._late_s = ran_s
             self._process.kill()
 
     def began_before(self, moment_s: float) -> bool:
@@ -94,11 +95,11 @@ class Worker:
     def _started(self) -> bool:
         return self._ready is not None and self._ready.done()
 
-    def bury(self) -> tuple[list[Task], bool]:
-        """Designs of a dead process, the one that ended it first; whether it was over its time."""
-        tasks, late = [task for task, _ in self.given], self._late
+    def bury(self) -> tuple[list[Task], float]:
+        """Designs of a dead process, who ended it first; how long that one ran, if too long."""
+        tasks, late_s = [task for task, _ in self.given], self._late_s
         self.close()
-        return tasks, late
+        return tasks, late_s
 
     def close(self) -> None:
         """End the process; what it was given is forgotten."""
@@ -107,7 +108,7 @@ class Worker:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
         self._pool = self._process = self._ready = None
-        self._late = False
+        self._late_s = 0.0
         self.given.clear()
 
 
@@ -115,8 +116,8 @@ def _settle() -> None:
     """What a process does first: leave with its parent, ignore Ctrl-C, take one core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; we are told
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    with suppress(ImportError):  # comes with scikit-learn of the extra [dse]
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    if find_spec("threadpoolctl") is not None:  # comes with scikit-learn of the extra [dse]
+        from threadpoolctl import threadpool_limits
 
         threadpool_limits(1)
 

@@ -20,7 +20,7 @@ class Grid(Sampler):
             raise InputError(
                 f"{space.continuous[0]} has no steps, and a grid needs them",
                 code="E102",
-                help="add `steps: 5`, or take another sampler: `sampler: qmc`",
+                help="add `steps: 5`, after --vary `:5`; or another sampler: `sampler: qmc`",
                 details={"dimension": space.continuous[0]},
             )
         if search.evaluations is not None:

@@ -79,3 +79,16 @@ def test_a_folder_holds_result_turns_and_figures(composed) -> None:
     assert rows[0]["batch"] == "0"
     assert rows[-1]["expert"].startswith("e-")
     assert composed(*SMALL, "--out", "found").status == 2  # not without --force
+
+
+def test_its_folder_has_a_page(composed, archsim) -> None:
+    composed(*SMALL, "--out", "found")
+    assert archsim("report", "found", "--static").stdout == "found/report.html\n"
+    text = Path("found/report.html").read_text()
+    assert "<script" not in text
+    for said in ("t on npu-host", "waiting for experts", "Misses vanish with", "Not modelled",
+                 "archsim compose npu-host t --fidelity tile --out found",
+                 "archsim report found --static"):  # fmt: skip
+        assert said in text
+    for figure in ("time", "tiers", "more_memory", "energy"):
+        assert f'id="figure-{figure}"' in text

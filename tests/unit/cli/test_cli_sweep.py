@@ -16,7 +16,9 @@ def test_the_table_shows_the_machine_as_described_and_the_front(archsim):
     assert (done.status, done.stderr) == (0, "")
     first, second, *_ = done.stdout.splitlines()
     assert first == "npu-gpt2-small: grid, 4 designs at bound: 4 answered"
-    assert second == "asked for 4, simulated 4, answered by the store 0"
+    assert second == (
+        "asked for 4 designs beside the one described: 4 simulated, 0 answered by the store"
+    )
     assert "described" in done.stdout
     assert "count=4, batch=1" in done.stdout
     assert {path.name for path in Path("s").iterdir()} >= {
@@ -49,6 +51,20 @@ def test_a_dry_run_counts_and_writes_nothing(archsim):
     done = archsim(*SWEEP, "--fidelity", "analytic", "--dry-run")
     assert done.stdout.startswith("analytic  4 designs")
     assert list(Path().iterdir()) == []
+    tight = archsim(*SWEEP, "--fidelity", "bound", "--dry-run", "--set", "memory.hbm.capacity=1MiB")
+    assert "bound  4 designs  none of them tried runs" in tight.stdout
+    assert "at bound the machine as described is infeasible: gpt2-small" in tight.stdout
+
+
+def test_answers_of_a_changed_space_are_told_of(archsim):
+    work = ("--phase", "decode", "--batch", "2", "--context", "64", "--fidelity", "bound")
+    sweep = ("sweep", "npu", "gpt2-small", *work, "-o", "s", "--vary")
+    archsim(*sweep, "engines.array.count=4,16")
+    done = archsim(*sweep, "engines.array.count=16,32")
+    assert (
+        "3 answers in s are of another description of the study: "
+        "2 answer this one too, the others are set aside\n" in done.stderr
+    )
 
 
 def test_what_cannot_be_a_study_is_a_usage_error(archsim):

@@ -41,7 +41,7 @@ def machine(rule=None, **fields):
 
 def refusal(hardware, workload):
     with pytest.raises(ArchsimError) as caught:
-        archsim.run(hardware, workload)
+        archsim.run(hardware, workload, advice=False)
     return caught.value.code, caught.value.message, caught.value.help
 
 
@@ -69,7 +69,7 @@ def test_its_area_is_cells_and_registers():
 @pytest.mark.parametrize("rate", [1, 2, 3, 4])
 def test_a_nest_takes_its_steps_over_the_rate_and_no_skew(rate):
     rule = {"dataflow": "output_stationary", "objective": "compute"}
-    (op,) = archsim.run(machine(rule, rates={"int8": rate}), gemm()).ops
+    (op,) = archsim.run(machine(rule, rates={"int8": rate}), gemm(), advice=False).ops
     # 20 x 30 outputs on 4 x 6 elements are 25 passes of 40 steps each
     # and a tile of the buffer ends with a cycle that may be part-filled
     least = -(-25 * 40 // rate)
@@ -79,7 +79,7 @@ def test_a_nest_takes_its_steps_over_the_rate_and_no_skew(rate):
 
 
 def test_energy_is_counted_at_every_level():
-    report = archsim.run(machine({"dataflow": "weight_stationary"}), gemm())
+    report = archsim.run(machine({"dataflow": "weight_stationary"}), gemm(), advice=False)
     spent = report.result["metrics"]["energy_j"]["by_component"]
     assert {"mac", "register", "network", "sram", "dram", "dma"} <= set(spent)
     counts = report.result["counts"]
@@ -151,16 +151,16 @@ def test_a_nest_whose_weight_passes_by_the_buffer_reads_it_from_memory_at_each_u
         "registers": {"keep": ["weight"], "loops": []},
     }
     rule = {"fuse": "none", "nest": {"levels": levels}}
-    past = archsim.run(machine(rule), gemm()).ops[0]
+    past = archsim.run(machine(rule), gemm(), advice=False).ops[0]
     levels["buffer"]["keep"].append("weight")
-    kept = archsim.run(machine(rule), gemm()).ops[0]
+    kept = archsim.run(machine(rule), gemm(), advice=False).ops[0]
     assert past["dram_weight_bytes"] == 20 * kept["dram_weight_bytes"]  # once for each row
 
 
 @pytest.mark.parametrize("instances", [1, 2, 3])
 def test_instances_share_the_passes(instances):
     rule = {"dataflow": "output_stationary", "objective": "compute"}
-    (op,) = archsim.run(machine(rule, count=instances), gemm()).ops
+    (op,) = archsim.run(machine(rule, count=instances), gemm(), advice=False).ops
     assert op["compute_cycles"] == -(-5 // instances) * 5 * 40  # of 5 x 5 passes
 
 
@@ -172,8 +172,10 @@ def test_a_machine_may_say_what_its_silicon_leaks():
         "source": "here",
         "accuracy": "assumed",
     }
-    plain = archsim.run(machine(), gemm()).result
-    quiet = archsim.run(machine() | {"energy": {"table": "7nm", "leakages": [said]}}, gemm()).result
+    plain = archsim.run(machine(), gemm(), advice=False).result
+    quiet = archsim.run(
+        machine() | {"energy": {"table": "7nm", "leakages": [said]}}, gemm(), advice=False
+    ).result
     energy = [run["metrics"]["energy_j"]["by_component"] for run in (plain, quiet)]
     assert energy[1]["leakage"] < energy[0]["leakage"]
     assert energy[1]["register"] == energy[0]["register"]

@@ -156,7 +156,7 @@ def test_what_an_objective_asks_for_is_least_in_the_simulated_run_too(hardware):
     runs = {}
     for objective in ("latency", "energy", "traffic"):
         rule = {"ops": "*", "dataflow": "auto", "objective": objective, "fuse": "none"}
-        report = archsim.run({"extends": hardware, "mapping": [rule]}, work)
+        report = archsim.run({"extends": hardware, "mapping": [rule]}, work, advice=False)
         (op,) = report.ops
         moved = sum(op[f"dram_{t}_bytes"] for t in ("in", "weight", "out", "partial"))
         runs[objective] = {

@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from archsim import api
 from archsim.core.yamlio import sha256_of
 from archsim.dse.executors import dask as cluster
@@ -19,8 +21,6 @@ from archsim.lowering.spec import load_workload
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
 HARDWARE = api.load_hardware("npu").to_data()
 WORKLOAD = load_workload("gpt2-small-prefill")[0].to_data()
@@ -81,24 +81,32 @@ def test_a_cluster_that_loses_a_worker_loses_no_design(tmp_path: Path) -> None:
 
 
 class GivesUp:
-    """A scheduler that gave up on a design, because workers died with it."""
+    """A scheduler that gave up on a design, because workers died with it.
 
-    def __init__(self) -> None:
+    Or with its answer: then that is told by who gathers answers.
+    """
+
+    def __init__(self, status: str) -> None:
         self.sent: list[str] = []
+        self.status = status
 
     def nthreads(self) -> dict[str, int]:
         return {"worker": 1}
 
     def submit(self, act: Any, *arguments: Any, key: str, pure: bool = True) -> GaveUp:
         self.sent.append(key)
-        return GaveUp()
+        return GaveUp(self.status)
 
-    def gather(self, futures: list[Any]) -> list[Any]:
-        return futures
+    def gather(self, futures: list[GaveUp]) -> list[Any]:
+        for future in futures:
+            future.status = "error"
+            raise future.exception()
+        return []
 
 
 class GaveUp:
-    status = "error"
+    def __init__(self, status: str) -> None:
+        self.status = status
 
     def add_done_callback(self, tell: Callable[[Any], None]) -> None:
         tell(self)
@@ -109,16 +117,18 @@ class GaveUp:
         return KilledWorker("design", None, 3)
 
 
-def test_a_design_that_the_cluster_gave_up_on_gets_one_more_turn(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("status", ["error", "finished"])
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_design_that_the_cluster_gave_up_on_gets_as_many_more_turns_as_the_user_says(
+    retries: int, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = GivesUp()
+    client = GivesUp(status)
     monkeypatch.setattr(cluster, "_connected", lambda scheduler: client)
     design, found = designs()[0], []
-    executors.get("dask")().run([design], lambda task, outcome: found.append(outcome))
-    assert client.sent == [
-        f"archsim-base-{BASE}", f"archsim-{design.key}-0", f"archsim-{design.key}-1",
-    ]  # fmt: skip
+    executor = executors.get("dask")(How(retries=retries))
+    executor.run([design], lambda task, outcome: found.append(outcome))
+    turns = [f"archsim-{design.key}-{n}" for n in range(retries + 1)]
+    assert client.sent == [f"archsim-base-{BASE}", *turns]
     assert [(o.status, o.error["message"]) for o in found] == [
-        ("quarantined", "it ended its worker 8 times")
+        ("quarantined", f"it ended its worker {4 * (retries + 1)} times")
     ]

@@ -91,7 +91,9 @@ def test_a_design_stuck_in_native_code_is_ended_and_its_worker_goes_on(
     monkeypatch.setattr(worker, "SLACK_S", 0.1)
     stuck = culprit(time.sleep, 30.0, timeout_s=0.1)
     found = answers(local, stuck, design(100), design(200), design(300))
-    assert found.pop(stuck.key).error == {
+    ended = found.pop(stuck.key)
+    assert 0.2 < ended.wall_s < 30, "the time that it took, not the one that it had"
+    assert ended.error == {
         "code": "E501", "message": "not finished after 0.1 s",
         "help": "raise execution.timeout_per_point, or lower the fidelity",
     }  # fmt: skip
@@ -116,6 +118,14 @@ def test_a_design_may_take_its_time_and_no_more(
     else:
         outcome = limit.answered(task)
     assert (outcome.status, outcome.error and outcome.error["code"]) == ("failed", "E501")
+
+
+def test_no_time_is_no_run_and_a_limit_that_was_lifted_is_none_to_stop_at() -> None:
+    late = limit.answered(design(1, timeout_s=0.0))
+    assert (late.status, late.error and late.error["code"]) == ("failed", "E501")
+    assert limit.stands(design(1, timeout_s=0.0), late)
+    assert not limit.stands(design(1, timeout_s=9.0), late)
+    assert not limit.stands(design(1), late)
 
 
 def test_a_fault_of_ours_is_an_outcome_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from typer.testing import CliRunner
 
 from archsim.cli import _app
-from archsim.dse.export import csv_text, jsonl_text
+from archsim.dse.export import csv_lines, jsonl_lines
+from archsim.dse.folder import RUNS, connect
 from archsim.dse.store import Store
 
 if TYPE_CHECKING:
@@ -38,10 +39,11 @@ def begun(folder: Path) -> subprocess.Popen[str]:
 
 
 def rows(folder: Path) -> int:
-    with suppress(sqlite3.OperationalError):  # not there yet
-        address = f"file:{folder / 'sweep.db'}?mode=ro"
-        with closing(sqlite3.connect(address, uri=True)) as database:
-            return int(database.execute("SELECT COUNT(*) FROM points").fetchone()[0])
+    with (
+        suppress(sqlite3.OperationalError),  # not there yet
+        closing(connect(folder, write=False)) as database,
+    ):
+        return int(database.execute("SELECT COUNT(*) FROM points").fetchone()[0])
     return 0
 
 
@@ -64,15 +66,17 @@ def wait_until_gone(group: int) -> None:
     raise AssertionError("a worker outlived its study")
 
 
-def finished(folder: Path) -> str:
-    """Run it to its end in this process, and its table."""
+def finished(folder: Path) -> tuple[str, dict[str, bytes]]:
+    """Run it to its end in this process; its table, and the files of its runs."""
     done = CliRunner().invoke(
         _app.build(), [*SWEEP, "--executor", "serial", "-o", str(folder)], prog_name="archsim"
     )
     assert done.exit_code == 0, done.stderr
     with Store.read(folder) as store:
         assert store.complete
-        return csv_text(store) + jsonl_text(store)
+        table = "".join([*csv_lines(store), *jsonl_lines(store)])
+    runs = (folder / RUNS).glob("*/*")
+    return table, {path.name: path.read_bytes() for path in runs}
 
 
 def killed(folder: Path) -> bool:
@@ -96,7 +100,7 @@ def interrupted(folder: Path) -> bool:
     if sweep.returncode == 0:
         return False
     assert sweep.returncode == 130, said
-    assert "finishing the points that run; Ctrl-C again stops at once" in said
+    assert "finishing the points that run, for 10 s at most; Ctrl-C again" in said
     assert "go on with: archsim sweep npu gpt2-small-prefill" in said
     return True
 
@@ -105,5 +109,8 @@ def test_a_sweep_killed_and_then_interrupted_ends_as_one_that_was_left_alone(
     tmp_path: Path,
 ) -> None:
     folders = (tmp_path / str(i) for i in range(5))  # a busy machine may miss the moment
-    folder = next(f for f in folders if killed(f) and interrupted(f))
-    assert finished(folder) == finished(tmp_path / "alone")
+    folder = next((f for f in folders if killed(f) and interrupted(f)), None)
+    assert folder is not None, "every sweep came to its end before it was ended"
+    table, runs = finished(folder)
+    assert (table, runs) == finished(tmp_path / "alone")
+    assert len(runs) == COUNT + 1

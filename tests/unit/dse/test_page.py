@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archsim.core.errors import InputError
-from archsim.core.yamlio import dump_yaml
 from archsim.dse import figure_front, figure_search
 from archsim.dse.page import again, figures, page
 from archsim.dse.pareto import front
 from archsim.dse.plan import prepare
+from archsim.dse.point import Task
 from archsim.dse.run import run
 from archsim.dse.spec import ExploreSpec, load_explore
 from archsim.dse.store import Point
@@ -94,13 +94,29 @@ def test_the_front_of_the_page_is_that_of_the_study(folder: Path) -> None:
 
 def test_each_best_design_comes_with_the_command_that_runs_it(folder: Path) -> None:
     study = read_study(folder)
-    table = page(folder).sections[0].tables[0]
-    for row, design in zip(table.rows, study.front, strict=True):
+    designs, commands = page(folder).sections[0].tables
+    keys = [row[designs.head.index("Key")] for row in designs.rows]
+    assert keys == [design.point.key[:8] for design in study.front]
+    for row, design in zip(commands.rows, study.front, strict=True):
         words = shlex.split(row[-1])
-        assert words[:4] == ["archsim", "run", "npu", "gpt2-small-prefill"]
+        assert words[:4] == ["archsim", "run", "hardware.yaml", "workload.yaml"]
         assert [w for w in words if "=" in w] == [
             f"{path}={value}" for path, value in design.point.settings.items()
         ]
+
+
+def test_the_command_of_a_design_says_lists_and_truth_values_as_yaml_reads_them(
+    folder: Path,
+) -> None:
+    study = read_study(folder)
+    settings = {"mapping": [{"ops": "*", "fuse": None}], "memory.hbm.shared": True}
+    point = replace(study.front[0].point, settings=settings)
+    words = shlex.split(again(study, replace(study.front[0], point=point)))
+    task = Task({}, (), settings, "tile", 0, (), "")
+    assert [word for word in words if "=" in word] == list(task.overrides)
+    assert list(task.overrides) == [
+        'mapping=[{"ops": "*", "fuse": null}]', "memory.hbm.shared=true",
+    ]  # fmt: skip
 
 
 def test_designs_without_an_answer_are_counted_by_reason(folder: Path) -> None:
@@ -192,15 +208,3 @@ def test_a_limit_on_an_objective_is_a_line(folder: Path) -> None:
     figure = next(one for one in figures(folder) if one.name == "pareto")
     lines = [m for m in figure.chart.marks if isinstance(m, figure_front.Line) and m.note]
     assert [(line.note, list(line.y)) for line in lines] == [(f"{AREA} <= 30 mm^2", [30.0, 30.0])]
-
-
-def test_a_machine_that_does_not_ship_is_named_as_the_file_it_is_in(
-    folder: Path, tmp_path: Path
-) -> None:
-    study = read_study(folder)
-    data = study.spec.to_data()
-    data["hardware"]["clocks"] = {"core": "2 GHz"}
-    (tmp_path / "e.yaml").write_text(dump_yaml(data))
-    spec, _ = load_explore(tmp_path / "e.yaml")
-    command = again(replace(study, spec=spec), study.front[0])
-    assert command.startswith("archsim run hardware.yaml gpt2-small-prefill --fidelity analytic")

@@ -69,12 +69,14 @@ def test_outside_a_terminal_a_line_comes_now_and_then_and_at_the_end(
 def test_the_first_signal_stops_and_the_second_ends(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     heard: list[str] = []
-    with interruptible(lambda: heard.append("stop"), heard.append) as asked:
+    with interruptible(lambda: heard.append("stop"), heard.append, grace_s=10.0) as asked:
         os.kill(os.getpid(), number)
         assert asked.is_set()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
-    assert heard == ["stop", "finishing the points that run; Ctrl-C again stops at once"]
+    assert heard == [
+        "stop", "finishing the points that run, for 10 s at most; Ctrl-C again stops at once",
+    ]  # fmt: skip
     assert signal.getsignal(number) is before
 
 

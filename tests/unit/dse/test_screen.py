@@ -100,6 +100,13 @@ def test_numbers_that_all_differ_go_through_formulas_as_arrays_and_stay_the_same
     assert same(found, designs, 61)
 
 
+def test_a_value_that_no_rate_can_have_is_refused_as_it_is_alone():
+    designs = tasks("npu", {"engines.array.count": [4, [1], {"a": 1}, True, None]})
+    found = screen(designs, checks=0)
+    assert [found.outcome(i).status for i in range(4)] == ["ok", *["failed"] * 3]
+    assert same(found, designs, 1)
+
+
 def test_designs_that_do_not_fit_are_refused_in_the_words_of_each():
     space = {"memory.hbm.capacity": ["100 MiB", "400 MiB", "200 MiB"],
              "engines.array.rows": [32, 64]}  # fmt: skip

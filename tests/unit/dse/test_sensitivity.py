@@ -265,7 +265,7 @@ def test_a_run_of_the_bound_alone_and_one_of_other_numbers_are_refused() -> None
     resolved = {"hardware": HARDWARE, "workload": {}}
     with pytest.raises(InputError, match="nothing that a setting could relieve") as refused:
         machine_of(Report(result, [], [], resolved, {}))
-    assert refused.value.code == "E704"
-    with pytest.raises(InputError, match="gives the run another time") as refused:
+    assert refused.value.code == "E708"
+    with pytest.raises(InputError, match="gives the run another time_ps than") as refused:
         machine_of(Report({**result, "fidelity": "tile"}, [], [], resolved, {}), Algebra(streaming))
     assert refused.value.help == "run again with -o and --force"

@@ -31,6 +31,14 @@ def test_whole_ends_have_whole_numbers_between_them_and_points_have_fractions():
     assert levels(range=(0.0, 1.0), steps=3) == (0.0, 0.5, 1.0)
 
 
+def test_what_is_drawn_between_two_ends_has_six_digits_and_the_ends_all_of_theirs():
+    found = dimension("a", DimensionSpec(range=("0.1234567 TB/s", "4 TB/s")))
+    shares = (0.0, 0.4, 1e-9, 1.0)
+    assert [found.at(share) for share in shares] == [
+        "0.1234567 TB/s", "1.67407 TB/s", "0.123457 TB/s", "4 TB/s",
+    ]  # fmt: skip
+
+
 def test_whole_numbers_may_have_a_step_and_a_unit():
     assert levels(int_range=(1, 8), step=3) == (1, 4, 7)
     assert levels(int_range=(1, 2), unit="FLOP/B") == ("1 FLOP/B", "2 FLOP/B")
@@ -80,6 +88,12 @@ def test_flags_say_the_same_as_a_file():
         "d": {"range": [0.0, 1.0]},
         "e": [{"f": 1, "g": 2}, [3, 4]],
     }
+
+
+def test_a_quote_inside_a_word_is_a_letter_and_a_missing_value_is_refused():
+    assert space_of(["a=it's,2,'x,y'"]).data == {"a": ["it's", 2, "x,y"]}
+    with pytest.raises(InputError, match="a value is missing beside a comma"):
+        space_of(["a=4,,8"])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archsim.dse.export import Format, csv_text, jsonl_text, write
+from archsim.dse.export import Format, csv_lines, jsonl_lines, write
 from archsim.dse.merge import merge
 from archsim.dse.point import Outcome, Task
 from archsim.dse.store import Store
@@ -55,7 +55,7 @@ def filled(folder: Path, found: list[tuple[Task, Outcome]], shard: str | None = 
 
 def table(folder: Path) -> str:
     with Store.read(folder) as store:
-        return csv_text(store) + jsonl_text(store)
+        return "".join([*csv_lines(store), *jsonl_lines(store)])
 
 
 @settings(max_examples=15, deadline=None)
@@ -107,7 +107,7 @@ def study(tmp_path: Path) -> Path:
 
 def test_a_table_has_a_column_for_every_setting_and_metric_and_exact_numbers(study: Path) -> None:
     with Store.read(study) as store:
-        lines = csv_text(store).splitlines()
+        lines = "".join(csv_lines(store)).splitlines()
         keys = [point.key for point in store.points()]
     assert lines[0] == (
         "key,number,fidelity,status,n,size,metrics.time_s,metrics.x,time_ps,"

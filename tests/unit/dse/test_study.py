@@ -1,5 +1,7 @@
 """Does the loop ask, answer, tell and sum up as it says, whoever runs and whenever it ends?"""
 
+from dataclasses import replace
+from random import Random
 from threading import Event
 
 import pytest
@@ -8,8 +10,13 @@ from scipy import stats
 import archsim
 from archsim import api
 from archsim.core.errors import InputError
+from archsim.core.yamlio import dump_yaml
+from archsim.dse.again import again
 from archsim.dse.agreement import kendall, spearman
-from archsim.dse.pareto import best, crowding, front, hypervolume, ranks
+from archsim.dse.executors.limit import out_of_time, quarantined
+from archsim.dse.kept import kept
+from archsim.dse.pareto import best, crowding, front, hypervolume, ranks, usual_reference
+from archsim.dse.point import Outcome
 from archsim.dse.spec import load_explore
 from archsim.dse.study import Memory, Study, going_on
 from archsim.testing.studies import Formulas, plan_of
@@ -57,6 +64,26 @@ def test_what_was_answered_is_not_run_again():
     assert idle.ran == []
     assert again.summary() == first.summary()
     assert (again.ran, again.cached) == (0, 24)
+
+
+def test_an_outcome_that_says_more_of_its_run_than_of_the_design_is_sought_again():
+    plan = plan_of(
+        {"a": [1, 2, 3, 4, 5]}, objectives=OBJECTIVES, execution={"timeout_per_point": "2 s"}
+    )
+    tasks = [plan.task({"a": a}, plan.spec.fidelity) for a in (1, 2, 3, 4, 5)]
+    memory = Memory()
+    outcomes = [
+        quarantined(tasks[0], 2),
+        Outcome(tasks[1].key, "failed", {}, error={"code": "", "message": "internal fault"}),
+        out_of_time(replace(tasks[2], timeout_s=1)),
+        out_of_time(tasks[3]),
+        Outcome(tasks[4].key, "failed", {}, error={"code": "E202", "message": "refused"}),
+    ]
+    for number, (task, outcome) in enumerate(zip(tasks, outcomes, strict=True)):
+        memory.put(task, outcome, number)
+    found, _, _ = found_by(plan, memory)
+    assert [row.status for row in found.rows] == ["ok", "ok", "ok", "failed", "failed"]
+    assert (found.ran, found.cached) == (3, 2)
 
 
 def test_a_repeated_design_is_run_once():
@@ -129,6 +156,28 @@ def test_ranks_room_and_volume_are_those_of_the_books():
     assert hypervolume([(1, 2), (2, 1)], (3, 3)) == 3
 
 
+def test_without_a_reference_volumes_are_measured_from_beyond_the_worst_so_that_ends_count():
+    assert usual_reference([(0, -4), (10, -6)]) == (11, -3.8)
+    assert usual_reference([(10, 0)]) == (11, 0)
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+def test_fronts_are_what_is_left_undominated_round_by_round(objectives):
+    chance = Random(objectives)
+    points = [tuple(chance.randrange(6) for _ in range(objectives)) for _ in range(60)]
+    left, wanted = set(range(60)), {}
+    while left:
+        own = {i for i in left if not any(dominates(points[k], points[i]) for k in left)}
+        wanted |= dict.fromkeys(own, len(set(wanted.values())))
+        left -= own
+    assert ranks(points) == [wanted[i] for i in range(60)]
+    assert front(points) == [i for i in range(60) if wanted[i] == 0]
+
+
+def dominates(a, b):
+    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+
+
 def test_rank_correlations_are_those_of_scipy():
     a, b = [1.0, 2.0, 2.0, 3.0, 5.0, 4.0], [2.0, 1.0, 3.0, 3.0, 6.0, 7.0]
     assert kendall(a, b) == pytest.approx(stats.kendalltau(a, b).statistic)
@@ -162,3 +211,34 @@ def test_a_study_chooses_among_machines_and_keeps_a_folder_that_goes_on(tmp_path
     assert (again.ran, again.summary()) == (0, found.summary())
     spec, _ = load_explore(str(tmp_path / "s" / "explore.resolved.yaml"))
     assert [one.metric for one in spec.objectives] == ["metrics.time_s", "metrics.area_mm2.total"]
+
+
+def test_machines_that_are_chosen_by_file_run_again_from_the_folder_as_they_ran(tmp_path):
+    machine = api.load_hardware("npu").to_data() | {"clocks": {"core": "2 GHz"}}
+    work = api.load_workload("gpt2-small", phase="decode", batch=1, context=64)[0].to_data()
+    (tmp_path / "mine.yaml").write_text(dump_yaml(machine))
+    (tmp_path / "study.yaml").write_text(dump_yaml({
+        "schema": "archsim.explore/1", "name": "two", "fidelity": "analytic", "workloads": [work],
+        "space": {"hardware": ["mine.yaml", "npu"]}, "search": {"sampler": "grid"},
+    }))  # fmt: skip
+    out = tmp_path / "out"
+    found = archsim.explore(
+        tmp_path / "study.yaml", set_=["engines.array.count=4"], output=out, executor="serial"
+    )
+    row = found.rows[0]
+    (tmp_path / "mine.yaml").unlink()
+    hardware = kept(f"{out}#{row.key}").resolved()["hardware"]
+    assert hardware == api.load_hardware(machine, set_=["engines.array.count=4"]).to_data()
+    study, _ = load_explore(out / "explore.resolved.yaml")
+    (command,) = again(out, study.to_data(), row.settings, "analytic")
+    words = command.split()
+    run = api.run(words[2], words[3], fidelity=words[5], seed=int(words[7]), advice=False)
+    assert run.metrics["time_s"] == row.metrics["metrics.time_s"]
+    with pytest.raises(InputError, match="another study") as refused:
+        archsim.explore(
+            {"schema": "archsim.explore/1", "name": "other", "hardware": "npu", "fidelity": "bound",
+             "workloads": [work], "space": {"engines.array.count": [8]},
+             "search": {"sampler": "grid"}},
+            output=out, executor="serial",
+        )  # fmt: skip
+    assert refused.value.code == "E703"

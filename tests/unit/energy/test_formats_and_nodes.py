@@ -83,7 +83,7 @@ def test_a_bit_serial_machine_pays_for_the_cycles_of_its_units_at_its_own_price(
         "dtypes": {"weights": {"bits": 6, "group": 128, "scale_bytes": 1, "computes_as": "fp16"},
                    "activations": "fp16", "accumulators": "fp32"},
     }  # fmt: skip
-    rows = archsim.run("bitmod", work, fidelity="tile").result["energy_rows"]
+    rows = archsim.run("bitmod", work, fidelity="tile", advice=False).result["energy_rows"]
     assert rows["pe.bit_serial"]["count"] == 64 // 4 * 3 * 1024
     assert rows["pe.bit_serial"]["pj"] == 0.84
     assert "mac.in_pe.fp16" not in rows

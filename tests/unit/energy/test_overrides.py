@@ -33,7 +33,7 @@ def test_a_replaced_row_is_the_only_one_that_changes():
 
 
 def test_the_report_pays_the_new_price_and_names_its_source():
-    rows = archsim.run(machine(), work()).result["energy_rows"]
+    rows = archsim.run(machine(), work(), advice=False).result["energy_rows"]
     reads = [row for key, row in rows.items() if key.startswith("dram.read.")]
     assert reads
     assert {(row["pj"], row["source"], row["accuracy"]) for row in reads} == {
@@ -43,7 +43,7 @@ def test_the_report_pays_the_new_price_and_names_its_source():
 
 def test_a_row_that_nothing_counts_is_refused_with_the_closest_one():
     with pytest.raises(InputError) as error:
-        archsim.run(machine(**{"class": "dram.hbm22"}), work())
+        archsim.run(machine(**{"class": "dram.hbm22"}), work(), advice=False)
     assert str(error.value) == (
         "error[E108]: table 45nm has no energy row for dram.hbm22.read\n"
         '      = help: did you mean "dram.hbm2.read"?'
@@ -53,4 +53,6 @@ def test_a_row_that_nothing_counts_is_refused_with_the_closest_one():
 def test_an_override_without_a_source_is_refused():
     row = {k: v for k, v in ROW.items() if k != "source"}
     with pytest.raises(InputError, match="source"):
-        archsim.run({"extends": "scalesim-128", "energy": {"overrides": [row]}}, work())
+        archsim.run(
+            {"extends": "scalesim-128", "energy": {"overrides": [row]}}, work(), advice=False
+        )

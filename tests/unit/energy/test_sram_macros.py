@@ -3,12 +3,13 @@
 import csv
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from archsim.energy.scaling import area_factor, energy_factor
-from archsim.energy.sram import TABLE, macro
+from archsim.energy.sram import TABLE, macro, sizes
 from archsim.energy.table import load_table
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -113,3 +114,11 @@ def test_a_port_between_two_that_cacti_ran_costs_no_more_and_no_less_than_they(
     got = figures(macro(size, narrow + round(width * (wide - narrow)), node))
     for one, other, mine in zip(*ends, got, strict=True):
         assert min(one, other) * (1 - 1e-12) <= mine <= max(one, other) * (1 + 1e-12)
+
+
+def test_many_capacities_at_once_have_the_figures_that_each_has_by_itself():
+    many = np.array([1000, 64 * KIB, 3 * MIB + 1, 16 * MIB, 300 * MIB])
+    area, leakage = sizes(many, 96, 4, 28)
+    alone = [sizes(int(one), 96, 4, 28) for one in many]
+    assert list(zip(area.tolist(), leakage.tolist(), strict=True)) == alone
+    assert alone[1][0] == 4 * macro(16 * KIB, 96, 28).area_mm2

@@ -316,7 +316,7 @@ def test_a_slower_memory_takes_as_many_cycles_of_its_own():
 def test_a_run_reports_conflicts_by_operand_and_counts_whole_words():
     rule = [{"ops": "*", "dataflow": "output_stationary"}]
     plain, piled, spread = (
-        archsim.run({**machine(**pad), "mapping": rule}, "gpt2-small", **PREFILL)
+        archsim.run({**machine(**pad), "mapping": rule}, "gpt2-small", **PREFILL, advice=False)
         for pad in (
             {"interleave": None, "bandwidth": "128 B/cycle"},
             {"interleave": "1 KiB"},

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from archsim import api
 from archsim.core.errors import InputError
-from archsim.report.compare import Compared, compare, difference, first_difference, outside
+from archsim.report.compare import Compared, compare, difference, first_difference, letters, outside
 from archsim.report.explain import leaves
 
 RESULT: dict[str, Any] = {
@@ -140,10 +140,16 @@ def test_a_number_is_outside_a_tolerance_when_it_is_further_than_that(
         assert far == (["metrics.time_s"] if abs(moved) > tolerance else [])
 
 
+def test_runs_are_named_by_letters_however_many_they_are() -> None:
+    assert letters(3) == ["A", "B", "C"]
+    assert letters(54)[24:29] == ["Y", "Z", "AA", "AB", "AC"]
+    assert letters(53)[-1] == "BA"
+
+
 def test_another_schema_and_a_bound_are_not_compared() -> None:
     with pytest.raises(InputError, match=r"b is archsim\.result/2") as refused:
         compare([run(), run("b", schema="archsim.result/2")])
     assert refused.value.code == "E204"
     with pytest.raises(InputError, match="b is a run at fidelity bound") as refused:
         compare([run(), run("b", fidelity="bound")])
-    assert refused.value.code == "E704"
+    assert refused.value.code == "E708"

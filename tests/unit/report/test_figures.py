@@ -55,7 +55,7 @@ def test_fonts_of_a_pdf_are_outlines_that_can_be_searched(drawn: Path) -> None:
 def test_what_memories_did_over_time_is_drawn_where_it_is_known(report: Report) -> None:
     moments = report.timeline().moments()
     found = {one.name: one.rows for one in figures(report, moments)}
-    assert list(found) == [*NAMES, "memory_held", "memory_bandwidth"]
+    assert list(found) == [*NAMES, "memory_held", "memory_bandwidth", "power"]
     held, moved = found["memory_held"], found["memory_bandwidth"]
     for memory, capacity in report.result["machine"]["capacity_bytes"].items():
         assert [r[f"{memory}_held_bytes"] for r in held] == [

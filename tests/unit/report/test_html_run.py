@@ -17,6 +17,7 @@ import pytest
 
 from archsim import api
 from archsim.report import style
+from archsim.report.figure_chart import Chart, Figure, Points, cut
 from archsim.report.figures import figures
 from archsim.report.html import page as pages
 from archsim.report.html.interactive import plot, script_safe
@@ -155,13 +156,35 @@ def test_a_run_with_sensitivities_shows_its_tornado(report: Report, tmp_path: Pa
     now = report.metrics["time_s"]
     row = {"path": "memory.hbm.bandwidth", "now": "1 TB/s", "low": "800 GB/s", "high": None,
            "time_s_low": 1.1 * now, "time_s_high": None}  # fmt: skip
-    found = {"step": 0.2, "time_s": now, "rows": [row], "bounded_by": None, "changes": [],
+    found = {"key": report.key, "step": 0.2, "time_s": now, "rows": [row],
+             "bounded_by": None, "changes": [],
              "levels": [{"fidelity": "bound", "time_s": now, "adds_s": now}]}  # fmt: skip
-    (tmp_path / "sensitivity.json").write_text(json.dumps(found))
-    section = next(s for s in page(report, tmp_path).sections if s.name == "sensitivity")
+
+    def shown(text: str) -> Section:
+        (tmp_path / "sensitivity.json").write_text(text)
+        return next(s for s in page(report, tmp_path).sections if s.name == "sensitivity")
+
+    section = shown(json.dumps(found))
     assert section.figures[0].rows[0]["low_pct"] == pytest.approx(10)
     assert section.figures[0].rows[0]["high_pct"] is None
     assert section.tables[0].rows[0][0] == "bound"
+    for damaged in ("{", "[]", '{"rows": []}'):
+        assert shown(damaged).says[0].startswith("sensitivity.json is damaged. `archsim explain")
+    other = json.dumps({**found, "key": "of another"})
+    assert shown(other).says[0].startswith("sensitivity.json is of another run. ")
+
+
+def test_what_is_no_number_is_a_gap_and_what_looks_like_html_is_text() -> None:
+    points = Points("a < b", [1.0, float("nan")], [float("inf"), 2.0], 0, hover=["<b>x</b>\ny"])
+    drawn = json.loads(script_safe(plot(Figure("f", "", "", [], Chart((points,))))))["data"][0]
+    assert (drawn["x"], drawn["y"]) == ([1.0, None], [None, 2.0])
+    assert (drawn["name"], drawn["hovertext"]) == ("a &lt; b", ["&lt;b&gt;x&lt;/b&gt;<br>y"])
+
+
+def test_a_name_that_is_too_long_keeps_what_tells_it_from_others() -> None:
+    assert cut("memory.hbm.bandwidth", 20) == "memory.hbm.bandwidth"
+    assert cut("memory.hbm.bandwidth", 10) == "…bandwidth"
+    assert cut("layers.0.attention: it waits for hbm", 10) == "…attention\nit waits …"
 
 
 def _luminance(colour: str) -> float:
